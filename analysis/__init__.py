@@ -1,0 +1,1 @@
+"""Analysis: reads result folders and nothing else; never imports the simulator."""

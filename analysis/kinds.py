@@ -1,0 +1,9 @@
+"""The kinds of plots, by name; light, so that they can be listed without matplotlib."""
+
+KINDS = {
+    "loss": "held-out loss against simulated time and against samples",
+    "accuracy": "held-out accuracy against simulated time and against samples",
+    "target": "time to the target accuracy against the number of workers",
+    "breakdown": "where a worker's time goes: compute, communication, I/O, idle",
+    "timeline": "what every worker does in the first steps",
+}

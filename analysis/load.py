@@ -1,0 +1,111 @@
+"""Loading: result folders become runs with tables."""
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.errors import ResultError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Run:
+    """One result folder.
+
+    Attributes
+    ----------
+    folder
+        Where it is.
+    summary, manifest
+        Contents of ``summary.json`` and ``manifest.json``.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    manifest: dict[str, Any]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Algorithm and number of workers; runs that share it differ in seed or settings."""
+        return self.summary["algorithm"], self.summary["workers"]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One table as a frame.
+
+        Raises
+        ------
+        ResultError
+            If the run did not record it or the file is damaged.
+        """
+        import pandas as pd
+
+        path = self.folder / f"{name}.csv.gz"
+        try:
+            with gzip.open(path, "rt") as stream:
+                return pd.read_csv(stream)
+        except FileNotFoundError:
+            raise ResultError(f"{self.folder} has no table {name!r}; the scenario's record: "
+                              "left it out") from None
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            raise ResultError(f"{path} is damaged ({error}); remove the folder and run again"
+                              ) from None
+
+    def setting(self, path: str) -> Any:
+        """Value of a setting in the resolved scenario, by dotted path.
+
+        Raises
+        ------
+        ResultError
+            If the scenario has no such setting.
+        """
+        from ruamel.yaml import YAML
+
+        node: Any = YAML(typ="safe", pure=True).load(self.folder / "scenario.resolved.yaml")
+        for key in path.split("."):
+            if not isinstance(node, dict) or key not in node:
+                raise ResultError(f"{self.folder}: its scenario has no setting {path!r}")
+            node = node[key]
+        return node
+
+
+def load(paths: Iterable[str | Path]) -> list[Run]:
+    """All runs in *paths*, each a run folder or a folder of runs, without repetitions.
+
+    Raises
+    ------
+    ResultError
+        If a path has no runs, or a run cannot be read.
+    """
+    folders: dict[Path, None] = {}
+    for path in map(Path, paths):
+        found = [path] if (path / "manifest.json").is_file() else sorted(
+            file.parent for file in path.glob("runs/*/manifest.json")
+            if not file.parent.name.startswith("."))
+        if not found:
+            raise ResultError(f"{path} holds no results; expected a folder that `paceline run` or "
+                              "`paceline sweep` wrote")
+        folders |= dict.fromkeys(found)
+    runs = [_read(folder) for folder in folders]
+    return sorted(runs, key=lambda run: (*run.key, run.summary["seed"], str(run.folder)))
+
+
+def _read(folder: Path) -> Run:
+    documents = []
+    for name in ("summary.json", "manifest.json"):
+        try:
+            document = json.loads((folder / name).read_text())
+        except (OSError, ValueError) as error:
+            raise ResultError(f"{folder / name} cannot be read ({error})") from None
+        if not isinstance(document, dict) or "schema_version" not in document:
+            raise ResultError(f"{folder / name} is not what paceline writes")
+        if document["schema_version"] > 1:
+            raise ResultError(f"{folder / name} was made by a newer version of paceline")
+        documents.append(document)
+    return Run(folder, *documents)

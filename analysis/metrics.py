@@ -1,0 +1,97 @@
+"""Metrics: what the runs of a comparison say, seeds put together."""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from analysis.errors import ResultError
+from analysis.load import Run
+
+PARTS = ("compute_s", "io_s", "communication_s", "idle_s")
+
+
+def grouped(runs: Sequence[Run], by: str = "algorithm.kind") -> dict[tuple[str, int], list[Run]]:
+    """Runs by (value of the setting *by*, number of workers)."""
+    groups: dict[tuple[str, int], list[Run]] = {}
+    for run in runs:
+        name = run.key[0] if by == "algorithm.kind" else str(run.setting(by))
+        groups.setdefault((name, run.key[1]), []).append(run)
+    return groups
+
+
+def middle(values: Sequence[float | None]) -> float | None:
+    """Median; a missing value is larger than any other, and the result may be missing.
+
+    >>> middle([3.0, 1.0, 2.0]), middle([1.0, None, None])
+    (2.0, None)
+    """
+    result = median([math.inf if value is None else value for value in values])
+    return result if math.isfinite(result) else None
+
+
+def comparison(runs: Sequence[Run], by: str = "algorithm.kind",
+               metric: str = "time_to_target_s") -> list[dict[str, Any]]:
+    """One row per value of *by* and number of workers; medians over seeds.
+
+    Parameters
+    ----------
+    runs
+        What to compare.
+    by
+        Setting that tells the candidates apart.
+    metric
+        Number of the summary that decides; the least wins.
+
+    Raises
+    ------
+    ResultError
+        If the summary has no such number.
+    """
+    rows = []
+    for (name, workers), members in grouped(runs, by).items():
+        if metric not in members[0].summary:
+            known = [key for key, value in members[0].summary.items()
+                     if isinstance(value, int | float | None)]
+            raise ResultError(f"no metric {metric!r}; known: {', '.join(known)}")
+
+        def typical(key: str, of: Sequence[Run] = members) -> float | None:
+            return middle([run.summary[key] for run in of])
+
+        row: dict[str, Any] = {by.removesuffix(".kind"): name, "workers": workers,
+                               "seeds": len(members), metric: typical(metric)}
+        for key in ("final_accuracy", "simulated_time_s", "samples_per_s", "mean_staleness"):
+            row.setdefault(key, typical(key))
+        for part in PARTS:
+            share = middle([_share(run, part) for run in members])
+            row[part.removesuffix("_s")] = None if share is None else f"{share:.0%}"
+        row["status"] = ", ".join(sorted({run.summary["status"] for run in members}))
+        rows.append(row)
+    return sorted(rows, key=lambda row: (row["workers"], row[metric] is None, row[metric] or 0.0))
+
+
+def _share(run: Run, part: str) -> float | None:
+    total = run.summary["simulated_time_s"]
+    return run.summary["breakdown"][part] / total if total else None
+
+
+def answers(rows: Sequence[dict[str, Any]], metric: str = "time_to_target_s") -> list[str]:
+    """One sentence per number of workers: who comes first, and by how much.
+
+    *rows* are those of `comparison`.
+    """
+    sentences = []
+    for workers in dict.fromkeys(row["workers"] for row in rows):
+        known = [row for row in rows if row["workers"] == workers and row[metric] is not None]
+        names = [next(iter(row.values())) for row in known]
+        if not known:
+            sentences.append(f"{workers} workers: no run has a {metric}.")
+        elif len(known) == 1:
+            sentences.append(f"{workers} workers: only {names[0]} has a {metric}, "
+                             f"{known[0][metric]:.4g}.")
+        else:
+            ahead = known[1][metric] / known[0][metric] - 1 if known[0][metric] else 0.0
+            sentences.append(f"{workers} workers: {names[0]} is first with {metric} = "
+                             f"{known[0][metric]:.4g}; {names[1]} needs {ahead:.0%} more.")
+    return sentences

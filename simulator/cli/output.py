@@ -1,0 +1,60 @@
+"""Printing: tables, JSON and remarks, safe for any text."""
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def plain(value: Any) -> str:
+    """*value* as a cell: numbers short, control characters escaped, nothing lost.
+
+    >>> plain(0.123456), plain(None), plain("a\\x1b[0m")
+    ('0.1235', '-', 'a\\\\x1b[0m')
+    """
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
+
+
+def print_json(document: Any) -> None:
+    """Exactly one JSON document on standard output."""
+    click.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows with equal keys as a table on standard output."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in rows[0] if rows else []:
+        numeric = all(isinstance(row[name], int | float | None) for row in rows)
+        table.add_column(Text(name), justify="right" if numeric else "left",
+                         overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(value)) for value in row.values()))
+    console(sys.stdout).print(table)
+
+
+def remark(text: str, quiet: bool = False) -> None:
+    """One line for people, on standard error."""
+    if not quiet:
+        click.echo("\n".join(map(plain, text.splitlines())), err=True)
+
+
+def console(stream: Any) -> Console:
+    """A rich console that neither colours user's text nor cuts tables on a pipe."""
+    from rich.console import Console
+
+    return Console(file=stream, markup=False, highlight=False, emoji=False,
+                   width=None if stream.isatty() else 200)

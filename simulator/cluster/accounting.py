@@ -1,0 +1,107 @@
+"""Where a worker's time goes: compute, io, communication or idle, without a gap.
+
+Every instant of a worker belongs to the first that applies: compute; io (it is blocked
+on its loader); communication (it is blocked on a transfer of its own that has begun);
+idle (blocked before that, waiting for peers or a queue, or finished).
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from simpy.events import Condition, Event
+
+from simulator.engine import Clock, Table
+from simulator.engine.trace import LANES, SPAN_KINDS
+
+COMPUTE, IO, COMMUNICATION, IDLE = range(len(SPAN_KINDS))
+OVERLAP = LANES.index("overlap")
+
+Process = Generator[Event, Any, Any]
+
+
+class Lane:
+    """The spans of one process, side by side from time 0; no instant is counted twice.
+
+    Attributes
+    ----------
+    cursor
+        Time up to which the lane is accounted for, s.
+    totals
+        Seconds per kind of span, in the order of `SPAN_KINDS`.
+    """
+
+    def __init__(self, spans: Table, worker: int, lane: str):
+        self.cursor = 0.0
+        self.totals = [0.0] * len(SPAN_KINDS)
+        self.waiting: Event | None = None
+        self._spans, self._worker, self._lane = spans, worker, LANES.index(lane)
+
+    def fill(self, kind: int, until: float) -> None:
+        """Account for the time from the cursor to *until*."""
+        start = self.cursor
+        if until > start:
+            self._spans.append((self._worker, self._lane, kind, start, until))
+            self.totals[kind] += until - start
+            self.cursor = until
+
+    def beside(self, lane: str, kind: int, start: float, end: float) -> None:
+        """Record something that runs beside this process: a loader, a hidden transfer."""
+        if end > start:
+            self._spans.append((self._worker, LANES.index(lane), kind, start, end))
+
+    def resume(self, event: Event, since: float, now: float) -> None:
+        """The process was blocked on *event* from *since* until *now*."""
+        busy = self._busy(event)
+        if busy and busy[0][0] < since:
+            for begin, end in busy:
+                self.beside("overlap", COMMUNICATION, begin, min(end, since))
+        if now > self.cursor:
+            self._blocked(event, busy, now)
+
+    def _blocked(self, event: Event, busy: tuple[tuple[float, float], ...], until: float) -> None:
+        if getattr(event, "kind", "") == "io":
+            self.fill(IO, until)
+        for begin, end in busy:
+            self.fill(IDLE, min(begin, until))
+            self.fill(COMMUNICATION, min(end, until))
+        self.fill(IDLE, until)
+
+    def _busy(self, event: Event) -> tuple[tuple[float, float], ...]:
+        if isinstance(event, Condition):
+            return tuple(sorted(interval for part in event._events for interval in self._busy(part)))
+        return getattr(event, "busy", ())
+
+    def close(self, end: float) -> None:
+        """Account for the rest of a run that ended at *end*, perhaps in mid-air."""
+        if self.cursor > end:                  # only compute is entered ahead of the clock
+            self.totals[COMPUTE] -= self.cursor - end
+        elif self.waiting is not None:
+            self._blocked(self.waiting, self._busy(self.waiting), end)
+        else:
+            self.fill(IDLE, end)
+
+
+def watched(process: Process, env: Clock, lane_of: Callable[[], Lane | None]) -> Process:
+    """*process*, with every wait entered into the lane that it names at its start."""
+    try:
+        event = next(process)
+    except StopIteration:
+        return
+    lane = lane_of()
+    while True:
+        since = env.now
+        if lane is not None:
+            lane.waiting = event
+        try:
+            value = yield event
+            resume = process.send
+        except BaseException as error:           # thrown in by the engine: hand it on
+            value, resume = error, process.throw
+        if lane is not None:
+            lane.resume(event, since, env.now)
+            lane.waiting = None
+        try:
+            event = resume(value)
+        except StopIteration:
+            return

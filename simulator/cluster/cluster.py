@@ -1,0 +1,146 @@
+"""The cluster that an algorithm runs on: workers, groups, servers and their network."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from simulator.cluster.accounting import Lane, Process, watched
+from simulator.cluster.compute import ComputeModel
+from simulator.cluster.job import Job, Params
+from simulator.cluster.server import Server
+from simulator.cluster.storage import StorageModel
+from simulator.cluster.worker import Worker
+from simulator.cluster.workload import Workload
+from simulator.engine import Batch, Clock, Streams, Trace
+from simulator.learning import Sampler
+from simulator.network import Group, Network
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from simulator.cluster.progress import Progress
+
+
+class Communicator:
+    """A process on a host's CPU that takes part in groups but computes nothing."""
+
+    def __init__(self, cluster: Cluster, node: str, lane: Lane):
+        self.cluster, self.node, self.lane = cluster, node, lane
+
+    def start(self) -> None:
+        """Say whose process this is."""
+        self.cluster.begin(self.lane)
+
+
+class Cluster:
+    """Workers and servers on a network.
+
+    Parameters
+    ----------
+    env, trace, network
+        Clock, books and links.
+    nodes
+        Node of every worker, in rank order.
+    job
+        What the workers compute.
+    shards
+        Sample numbers of every worker.
+    batch_size
+        Of the small job.
+    workload, compute, storage, streams
+        What things cost.
+    servers
+        Nodes for parameter servers.
+    all_reduce
+        Algorithm of all-reduce, or ``"auto"``.
+    stack_limit
+        Gradients evaluated together; None for the job's own limit.
+
+    Attributes
+    ----------
+    nbytes
+        Bytes of a dense gradient, and of the model, of the full-size job.
+    """
+
+    progress: Progress
+
+    def __init__(self, env: Clock, trace: Trace, network: Network, nodes: Sequence[str], job: Job,
+                 shards: Sequence[NDArray[np.int64]], batch_size: int, workload: Workload,
+                 compute: ComputeModel, storage: StorageModel, streams: Streams,
+                 servers: Sequence[str] = (), all_reduce: str = "auto",
+                 stack_limit: int | None = None):
+        self.env, self.trace, self.network, self.job = env, trace, network, job
+        self.nodes, self.nbytes, self.compute = list(nodes), workload.gradient, compute
+        self.groups: list[Group] = []
+        self._all_reduce, self._server_nodes = all_reduce, list(servers)
+        self._published: dict[Any, Params] = {}
+        self._starting: Lane | None = None
+        gradients = Batch(env, job.gradients, stack_limit or job.stack_limit)
+        self.lanes = [Lane(trace.spans, rank, "worker") for rank in range(len(nodes))]
+        self.workers = [
+            Worker(self, rank, node, self.lanes[rank],
+                   Sampler(shards[rank], batch_size, streams.get("data", rank)),
+                   storage.loader(rank, workload, streams), gradients)
+            for rank, node in enumerate(nodes)]
+
+    # -- for algorithms ----------------------------------------------------------------
+
+    def group(self, members: Sequence[Worker | Communicator], name: str = "world") -> Group:
+        """A group whose rank r is ``members[r]``."""
+        group = Group(self.network, [member.node for member in members], self.nbytes, name,
+                      self._all_reduce)
+        self.groups.append(group)
+        return group
+
+    def communicator(self, workers: Sequence[Worker]) -> Communicator:
+        """A CPU process on the host of the first of *workers*."""
+        first = workers[0]
+        lane = Lane(self.trace.spans, first.rank, "communicator")
+        return Communicator(self, self.network.router.host[first.node], lane)
+
+    def subgroups(self, size: int | None) -> list[list[Worker]]:
+        """Workers host by host, or in consecutive groups of *size*."""
+        if size is not None:
+            return [self.workers[at:at + size] for at in range(0, len(self.workers), size)]
+        hosts: dict[str, list[Worker]] = {}
+        for worker in self.workers:
+            hosts.setdefault(self.network.router.host[worker.node], []).append(worker)
+        return list(hosts.values())
+
+    def server(self, number: int = 0) -> Server:
+        """A parameter server that starts with the initial parameters."""
+        return Server(self, self._server_nodes[number])
+
+    def publish(self, owner: Any, params: Params) -> None:
+        """Let *params* be evaluated: for a worker its own, else instead of the replicas."""
+        if isinstance(owner, Worker):
+            owner.params = params
+        else:
+            self._published[owner] = params
+        if hasattr(self, "progress"):
+            self.progress.publish()
+
+    # -- for the run -------------------------------------------------------------------
+
+    def begin(self, lane: Lane) -> None:
+        """Called by a process at its start: its waits belong to *lane*."""
+        self._starting = lane
+
+    def run(self, processes: Sequence[Process]) -> None:
+        """Run *processes* until the last has ended or the progress says stop."""
+        for number, process in enumerate(processes):
+            name = f"process {number} ({getattr(process, '__name__', 'generator')})"
+            self.env.work(watched(process, self.env, self._lane), name)
+        self.env.run_to_end()
+        self.network.settle()
+
+    def _lane(self) -> Lane | None:
+        lane, self._starting = self._starting, None
+        return lane
+
+    def evaluated(self) -> list[tuple[Params, float]]:
+        """Parameters that count as the model, with weights."""
+        if self._published:
+            return [(params, 1.0) for params in self._published.values()]
+        return [(worker.params, worker.weight) for worker in self.workers]

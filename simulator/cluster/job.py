@@ -1,0 +1,86 @@
+"""The job: what every worker computes, with real numbers and shared where replicas agree."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.learning import Data, Model, Optimizer, State
+from simulator.network.group import frozen
+
+Params = NDArray[np.floating[Any]]
+Minibatch = NDArray[np.int32]              # numbers of training samples
+Value = TypeVar("Value")
+
+
+class LastResult(Generic[Value]):
+    """A pure function that keeps its last result, by identity of the arguments.
+
+    Replicas that agree call it with the same objects one after the other, and so share
+    one result: N synchronous workers keep one row of parameters in all.
+    """
+
+    def __init__(self, function: Callable[..., Value]):
+        self._function = function
+        self._arguments: tuple[Any, ...] = ()
+        self._result: Value
+
+    def __call__(self, *arguments: Any) -> Value:
+        known = self._arguments
+        if len(known) != len(arguments) or any(
+                old is not new for old, new in zip(known, arguments, strict=True)):
+            self._result = self._function(*arguments)
+            self._arguments = arguments
+        return self._result
+
+
+class Job:
+    """Model, data and update rule of a run.
+
+    Parameters
+    ----------
+    model, data
+        What is learned from what.
+    optimizer
+        The update rule of every worker.
+    start
+        Initial parameters, the same for all.
+    """
+
+    def __init__(self, model: Model, data: Data, optimizer: Optimizer, start: Params):
+        self.model, self.data = model, data
+        self.dtype = start.dtype
+        self.start: Params = frozen(start)
+        self.state = optimizer.init(start)
+        self._optimizer = optimizer
+        self.update = LastResult(self._update)
+        self.apply = LastResult(self._apply)
+        # A stack should stay in the cache; beyond 64 nothing is gained (docs/decisions/0001).
+        self.stack_limit = min(64, max(8, 2**21 // max(1, start.nbytes)))
+
+    def _update(self, params: Params, grad: Params, state: State) -> tuple[Params, State]:
+        change, state = self._optimizer.update(grad.astype(self.dtype, copy=False), state, params)
+        return frozen(change.astype(self.dtype, copy=False)), state
+
+    def _apply(self, params: Params, change: Params) -> Params:
+        return frozen((params + change).astype(self.dtype, copy=False))
+
+    def gradients(self, requests: Sequence[tuple[Params, Minibatch]]
+                  ) -> list[tuple[float, Params]]:
+        """Loss and gradient of every request (parameters, batch), as one stack."""
+        first = requests[0][0]
+        if all(params is first for params, _ in requests):
+            stack = first[None]
+        else:
+            stack = np.array([params for params, _ in requests])
+        samples = np.array([batch for _, batch in requests])
+        loss, grad = self.model.gradients(stack, self.data.x[samples], self.data.y[samples])
+        grad.setflags(write=False)
+        return list(zip(loss.tolist(), grad, strict=True))
+
+    def evaluate(self, params: Params) -> tuple[float, float, float]:
+        """Training loss, held-out loss and held-out accuracy."""
+        train_loss, _ = self.model.evaluate(params, self.data.x, self.data.y)
+        return train_loss, *self.model.evaluate(params, self.data.x_test, self.data.y_test)

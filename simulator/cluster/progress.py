@@ -1,0 +1,168 @@
+"""Progress: how much work is handed out, when it ends, and when the model is evaluated."""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulator.cluster.job import Params
+
+if TYPE_CHECKING:
+    from simulator.cluster.cluster import Cluster
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """When a run ends: at the first that applies.
+
+    Attributes
+    ----------
+    worker_steps
+        Gradients of all workers together.
+    time
+        Simulated seconds.
+    target_accuracy
+        Held-out accuracy at an evaluation.
+    """
+
+    worker_steps: int | None = None
+    time: float | None = None
+    target_accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class Diverged:
+    """The first step with a loss that is no number.
+
+    Attributes
+    ----------
+    worker, step
+        Where; worker is None if the evaluated model was the first to show it.
+    time_s
+        When.
+    """
+
+    worker: int | None
+    step: int
+    time_s: float
+
+
+class Progress:
+    """Hands out steps, counts samples, evaluates the model and ends the run.
+
+    Parameters
+    ----------
+    cluster
+        What is run.
+    stop
+        When to end.
+    lock_step
+        True: every worker takes the same number of steps.  False: each step is a ticket
+        from a common pool, so that fast workers do more.
+    batch_size
+        Samples per worker-step of the small job.
+    every
+        Samples between evaluations.
+    """
+
+    def __init__(self, cluster: Cluster, stop: StopRule, lock_step: bool, batch_size: int,
+                 every: float):
+        self.samples = self.worker_steps = 0
+        self.diverged: Diverged | None = None
+        self.accuracy = math.nan
+        self._cluster, self._stop, self._lock_step = cluster, stop, lock_step
+        self._batch, self._every, self._workers = batch_size, every, len(cluster.nodes)
+        self._tickets = stop.worker_steps
+        self._finished: dict[int, int] = {}
+        self._complete = 0
+        self._changed, self._due = True, False
+        self.evaluate()
+        if stop.time is not None:
+            cluster.env.after_instant(cluster.env.stop, stop.time)
+
+    def steps(self) -> Iterator[int]:
+        """The steps of one worker."""
+        if self._lock_step and self._stop.worker_steps is not None:
+            return iter(range(-(-self._stop.worker_steps // self._workers)))
+        return count() if self._tickets is None or self._lock_step else self._draw()
+
+    def _draw(self) -> Iterator[int]:
+        for step in count():
+            if not self._tickets:
+                return
+            self._tickets -= 1
+            yield step
+
+    def finish(self, worker: int, step: int, loss: float) -> None:
+        """Count one finished worker-step."""
+        self.samples += self._batch
+        self.worker_steps += 1
+        self._changed = True
+        if not math.isfinite(loss):
+            self._diverge(worker, step)
+        elif self._crosses(step):
+            self._due = True
+            self._cluster.env.after_instant(self._evaluate_due)
+
+    def publish(self) -> None:
+        """Note that the evaluated model has changed."""
+        self._changed = True
+
+    def _crosses(self, step: int) -> bool:
+        """Does the step that has just ended bring an evaluation that is not yet due?"""
+        before = self._complete
+        if self._lock_step:                     # whole steps of all workers count
+            self._finished[step] = self._finished.get(step, 0) + 1
+            if self._finished[step] < self._workers:
+                return False
+            del self._finished[step]
+            self._complete += self._batch * self._workers
+        else:
+            self._complete = self.samples
+        return not self._due and self._complete // self._every > before // self._every
+
+    def _evaluate_due(self) -> None:
+        self._due = False
+        self.evaluate()
+        target = self._stop.target_accuracy
+        if target is not None and self.accuracy >= target:
+            self._cluster.env.stop()
+
+    def evaluate(self) -> None:
+        """Enter the present model's losses and accuracy, if it has changed since the last time."""
+        cluster = self._cluster
+        cluster.network.settle()
+        if not self._changed:
+            return
+        self._changed = False
+        params = average(cluster.evaluated())
+        train_loss, test_loss, self.accuracy = cluster.job.evaluate(params)
+        step = self.worker_steps // self._workers
+        cluster.trace.evaluations.append((cluster.env.now, self.samples, step, train_loss,
+                                          test_loss, self.accuracy))
+        if not (math.isfinite(train_loss) and math.isfinite(test_loss)):
+            self._diverge(None, step)
+
+    def _diverge(self, worker: int | None, step: int) -> None:
+        if self.diverged is None:
+            self.diverged = Diverged(worker, step, self._cluster.env.now)
+            self._cluster.env.stop()
+
+
+def average(weighted: list[tuple[Params, float]]) -> Params:
+    """Weighted mean in float64, rounded once; equal objects are counted, not added.
+
+    >>> average([(np.float32([1, 2]), 1.0), (np.float32([3, 4]), 1.0)]).tolist()
+    [2.0, 3.0]
+    """
+    first = weighted[0][0]
+    if all(params is first for params, _ in weighted):
+        return first
+    result = np.zeros(first.shape)
+    for params, weight in weighted:
+        result += weight * params.astype(np.float64)
+    return (result / sum(weight for _, weight in weighted)).astype(first.dtype)

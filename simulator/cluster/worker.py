@@ -1,0 +1,115 @@
+"""Workers: replicas that load batches, compute real gradients and take simulated time."""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from simpy.events import Event
+
+from simulator.cluster.accounting import COMPUTE, IO, Lane
+from simulator.cluster.job import Minibatch, Params
+from simulator.cluster.storage import Load
+from simulator.engine import Activity, Batch, Deferred, done
+from simulator.learning import Sampler, State
+from simulator.network.group import frozen
+
+if TYPE_CHECKING:
+    from simulator.cluster.cluster import Cluster
+
+
+class Worker:
+    """One replica: its place, its data, its clock and its books.
+
+    Every operation that takes simulated time starts when it is called and returns an
+    event: yield it now to block, yield it later to overlap.
+
+    Attributes
+    ----------
+    rank
+        0 .. workers-1, in the order of the topology.
+    node
+        Where it runs.
+    params
+        The parameters that it last finished a step with.
+    """
+
+    def __init__(self, cluster: Cluster, rank: int, node: str, lane: Lane, sampler: Sampler,
+                 load: Load | None, gradients: Batch):
+        self.cluster, self.rank, self.node, self.lane = cluster, rank, node, lane
+        self.params: Params = cluster.job.start
+        self._sampler, self._load, self._gradients = sampler, load, gradients
+        self.weight = 1.0
+        self._requested = 0
+        self._step_start = 0.0
+
+    def __repr__(self) -> str:
+        return f"worker {self.rank}"
+
+    def start(self) -> tuple[Params, State]:
+        """Initial parameters and optimiser state; says whose process this is."""
+        self.cluster.begin(self.lane)
+        return self.cluster.job.start, self.cluster.job.state
+
+    def steps(self) -> Iterator[int]:
+        """Numbers of the steps to take: a range in lock step, else as long as work is left."""
+        return self.cluster.progress.steps()
+
+    def load_batch(self) -> Event:
+        """Event whose value is the next mini-batch."""
+        batch, env = self._sampler.next(), self.cluster.env
+        if self._load is None:
+            return done(env, batch)
+        begin, end = self._load(env.now)
+        self.lane.beside("loader", IO, begin, min(end, env.now))      # the part read ahead
+        if end <= env.now:
+            return done(env, batch)
+        event = Activity(env, "a batch from storage")
+        event.kind = "io"
+        event.finish(end - env.now, batch)
+        return event
+
+    def compute_gradient(self, params: Params, batch: Minibatch) -> Deferred:
+        """Event whose value is the loss and the gradient at *params* on *batch*."""
+        now = self.cluster.env.now
+        seconds = self.cluster.compute.seconds(self.rank, self._requested, now)
+        self._requested += 1
+        self.lane.fill(COMPUTE, max(now, self.lane.cursor) + seconds)
+        params = frozen(params.astype(self.cluster.job.dtype, copy=False))
+        return self._gradients.request(self.lane.cursor - now, (params, batch))
+
+    def update(self, params: Params, grad: Params, state: State) -> tuple[Params, State]:
+        """Change that the scenario's optimiser makes of *grad*, and its next state."""
+        return self.cluster.job.update(params, grad, state)
+
+    def apply(self, params: Params, change: Params) -> Params:
+        """New parameters; replicas that agree get the same object."""
+        return self.cluster.job.apply(params, change)
+
+    def finish_step(self, step: int, params: Params, loss: float,
+                    staleness: float | None = None, weight: float = 1.0) -> None:
+        """End a step: one row of `steps`, its samples counted, its parameters evaluated.
+
+        Parameters
+        ----------
+        step
+            The worker's own count.
+        params
+            What the worker holds now.
+        loss
+            Of the mini-batch.
+        staleness
+            Updates that the gradient missed; None where that has no meaning.
+        weight
+            Of *params* in the mean that is evaluated.
+        """
+        now = self.cluster.env.now
+        self.params, self.weight = frozen(params), weight
+        self.cluster.trace.steps.append((self.rank, step, self._step_start, now, loss,
+                                         math.nan if staleness is None else staleness))
+        self._step_start = now
+        self.cluster.progress.finish(self.rank, step, loss)
+
+    def publish(self, params: Params) -> None:
+        """Let *params*, which a final wait has changed, be evaluated instead of the last ones."""
+        self.cluster.publish(self, frozen(params))

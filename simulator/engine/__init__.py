@@ -1,0 +1,7 @@
+"""The engine: a clock, events whose value comes late, named random streams and tables."""
+from simulator.engine.clock import Clock, Stalled
+from simulator.engine.deferred import Activity, Batch, Deferred, done
+from simulator.engine.streams import Streams
+from simulator.engine.trace import Table, Trace
+
+__all__ = ["Activity", "Batch", "Clock", "Deferred", "Stalled", "Streams", "Table", "Trace", "done"]

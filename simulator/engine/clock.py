@@ -1,0 +1,93 @@
+"""The clock: SimPy's environment, which ends with the work and never goes back."""
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import simpy
+from simpy.events import Event, EventPriority, Process
+
+from simulator.errors import ClockError, SimulatorError
+
+AFTER_THE_INSTANT = EventPriority(2)       # SimPy's own are 0 (urgent) and 1 (normal)
+
+
+class Stalled(SimulatorError):
+    """Nothing is left to happen although processes still wait.
+
+    The message lists every process with what it waits for.
+    """
+
+
+class Clock(simpy.Environment):
+    """Simulated time in seconds and the processes that it drives.
+
+    A *work* process belongs to the run; a *service* (a server, an averager, a
+    loader) does not keep the run alive.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._work: dict[Process, str] = {}
+        self._stop = False
+        self.scheduled = 0
+
+    def schedule(self, event: Event, priority: EventPriority = EventPriority(1),
+                 delay: float = 0.0) -> None:
+        if not delay >= 0:                      # also catches nan, which the heap would swallow
+            raise ClockError(f"an event was scheduled {delay!r} s after {self._now!r} s")
+        self.scheduled += 1
+        super().schedule(event, priority, delay)
+
+    def work(self, generator: Generator[Event, Any, Any], name: str) -> Process:
+        """Start a process that must end before the run does."""
+        process = self.process(generator)
+        self._work[process] = name
+        process.callbacks.append(self._finish)  # type: ignore[union-attr]
+        return process
+
+    def service(self, generator: Generator[Event, Any, Any]) -> Process:
+        """Start a process that may still wait when the run ends."""
+        return self.process(generator)
+
+    def after_instant(self, action: Any, delay: float = 0.0) -> None:
+        """Call *action* after all events of the instant that lies *delay* seconds ahead."""
+        event = Event(self)
+        event._ok, event._value = True, None
+        event.callbacks.append(lambda _: action())  # type: ignore[union-attr]
+        self.schedule(event, AFTER_THE_INSTANT, delay)
+
+    def stop(self) -> None:
+        """End the run after the current event."""
+        self._stop = True
+
+    def run_to_end(self) -> None:
+        """Run until the last work process has ended or `stop` was called.
+
+        Raises
+        ------
+        Stalled
+            If work is waiting and nothing is scheduled any more.
+        """
+        step, queue = self.step, self._queue
+        while self._work and not self._stop:
+            if not queue:
+                raise Stalled(self._report())
+            step()
+
+    def _finish(self, process: Event) -> None:
+        del self._work[process]  # type: ignore[arg-type]
+
+    def _report(self) -> str:
+        lines = [f"nothing happens after {self.now:g} s, but {len(self._work)} processes wait:"]
+        lines += [f"  {name} waits for {describe(process.target)}"
+                  for process, name in self._work.items()]
+        return "\n".join(lines[:21] + [f"  ... and {len(lines) - 21} more"] * (len(lines) > 21))
+
+
+def describe(event: Event | None) -> str:
+    """What *event* stands for, in words."""
+    label = getattr(event, "label", None)
+    if callable(label):
+        return str(label())
+    return str(label) if label else f"an event nobody fires ({event!r})"

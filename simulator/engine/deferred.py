@@ -1,0 +1,107 @@
+"""Events whose value is computed late, many at a time.
+
+A worker asks for a gradient now and may look at it only when the simulated
+computation is over.  Everything that the gradient depends on is fixed at the
+request, so the arithmetic may run at any wall-clock moment in between.  `Batch`
+waits until the first answer is due and then evaluates all open requests together.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import simpy
+from simpy.events import Event, Timeout
+
+Evaluate = Callable[[Sequence[Any]], Sequence[Any]]
+Value = TypeVar("Value")
+Interval = tuple[float, float]
+
+
+class Activity(Event):
+    """An operation that takes simulated time; its value is computed when it is over.
+
+    Unlike a plain event it can be handed out before anybody knows when it will
+    end: `finish` sets that once, and costs the only scheduled event.
+
+    Attributes
+    ----------
+    label
+        What a process that yields it is waiting for: text, or a function that
+        gives the text (it is needed only when a run stalls).
+    kind
+        The accounting kind of the time that a worker waits here while it is
+        under way: ``"communication"`` or ``"io"``.
+    busy
+        Intervals (s) in which the operation really ran, in order of time; the rest
+        of a wait is idle time.
+    """
+
+    kind = "communication"
+
+    def __init__(self, env: simpy.Environment, label: str | Callable[[], str]):
+        super().__init__(env)
+        self.label = label
+        self.busy: tuple[Interval, ...] = ()
+
+    def finish(self, delay: float, value: Any = None, *, busy: tuple[Interval, ...] = (),
+               late: Callable[[], Any] | None = None) -> None:
+        """End *delay* seconds from now with *value*, or with what *late* gives then."""
+        self._ok, self._value, self.busy = True, value, busy
+        if late is not None:
+            self.callbacks.insert(0, lambda event: setattr(event, "_value", late()))  # type: ignore[union-attr]
+        self.env.schedule(self, delay=delay)
+
+
+def done(env: simpy.Environment, value: Value) -> Event:
+    """An event that is already over: waiting for it costs nothing, not even an event."""
+    event = Event(env)
+    event._ok, event._value, event.callbacks = True, value, None  # type: ignore[assignment]
+    return event
+
+
+class Deferred(Timeout):
+    """A timeout that receives its value from *batch* just before it is processed."""
+
+    kind = "compute"
+
+    def __init__(self, batch: Batch, delay: float, request: Any):
+        super().__init__(batch.env, delay)
+        self.request = request
+        self.callbacks.append(batch.resolve)     # runs before any process resumes
+        batch.open[self] = None
+
+    @property
+    def label(self) -> str:
+        return "a gradient"
+
+
+class Batch:
+    """Collects `Deferred` requests and evaluates them in stacks of at most *limit*.
+
+    Parameters
+    ----------
+    env
+        The clock.
+    evaluate
+        Maps a list of requests to the list of their values.
+    limit
+        Requests per stack; 1 is the debugging mode.  Results must not depend on it.
+    """
+
+    def __init__(self, env: simpy.Environment, evaluate: Evaluate, limit: int = 64):
+        self.env, self.evaluate, self.limit = env, evaluate, limit
+        self.open: dict[Deferred, None] = {}     # in order of the requests
+
+    def request(self, delay: float, request: Any) -> Deferred:
+        return Deferred(self, delay, request)
+
+    def resolve(self, due: Event) -> None:
+        if due not in self.open:
+            return                               # came along with an earlier one
+        events, self.open = list(self.open), {}
+        for start in range(0, len(events), self.limit):
+            stack = events[start:start + self.limit]
+            values = self.evaluate([event.request for event in stack])
+            for event, value in zip(stack, values, strict=True):
+                event._value, event.request = value, None

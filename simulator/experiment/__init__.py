@@ -1,0 +1,1 @@
+"""Experiments: scenarios, runs, results, sweeps and the folders they are kept in."""

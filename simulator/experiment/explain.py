@@ -1,0 +1,107 @@
+"""Explanations: what pydantic found, in the words of someone who wants to help."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from simulator.errors import Problem, ScenarioError, printable, suggestion
+from simulator.experiment.document import Document
+
+Loc = Sequence[str | int]
+
+_WANTED = {
+    "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
+    "string_type": "text", "bool_type": "true or false", "tuple_type": "a list such as [64, 32]",
+    "model_type": "a mapping", "model_attributes_type": "a mapping", "dict_type": "a mapping",
+    "none_required": "null",
+}
+
+
+def validate(model: type[BaseModel], document: Document) -> Any:
+    """Validated settings of *document*.
+
+    Raises
+    ------
+    ScenarioError
+        With one located problem per mistake.
+    """
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        raise ScenarioError(list(_problems(model, document, error))) from None
+
+
+def _problems(model: type[BaseModel], document: Document, error: ValidationError
+              ) -> Iterator[Problem]:
+    seen = set()
+    for item in error.errors(include_url=False):
+        path, parent = _path(document.data, item["loc"]), item["loc"][:-1]
+        problem = document.problem(path, _message(model, parent, dict(item)))
+        if (problem.path, item["type"]) not in seen:      # a union reports per member
+            seen.add((problem.path, item["type"]))
+            yield problem
+
+
+def _path(data: Any, loc: Loc) -> list[str | int]:
+    """*loc* without the names that pydantic adds for members of unions."""
+    path: list[str | int] = []
+    for depth, key in enumerate(loc):
+        last = depth == len(loc) - 1
+        if isinstance(data, dict) and (key in data or last):
+            path.append(key)
+            data = data.get(key)
+        elif isinstance(data, list) and isinstance(key, int) and key < len(data):
+            path.append(key)
+            data = data[key]
+        elif last and isinstance(data, dict | list):
+            path.append(key)
+    return path
+
+
+def _message(model: type[BaseModel], parent: Loc, item: dict[str, Any]) -> str:
+    given, context, kind = printable(item["input"]), item.get("ctx", {}), item["type"]
+    if kind == "extra_forbidden":
+        return f"no such setting; {suggestion(str(item['loc'][-1]), known_names(model, parent))}"
+    if kind == "missing":
+        return "is missing"
+    if kind == "union_tag_invalid":
+        known = [name.strip(" '") for name in context["expected_tags"].split(",")]
+        return f"no kind {printable(context['tag'])}; {suggestion(context['tag'], known)}"
+    if kind == "union_tag_not_found":
+        return f"needs a kind, not {given}"
+    if kind == "literal_error":
+        known = [name.strip(" '") for name in context["expected"].replace(" or ", ", ").split(",")]
+        return f"no such choice {given}; {suggestion(str(item['input']), known)}"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in _WANTED:
+        return f"expected {_WANTED[kind]}, not {given}"
+    if kind == "finite_number":
+        return f"must be finite, not {given}"
+    return f"{item['msg'].replace('Input should', 'must')}, not {given}"
+
+
+def known_names(model: type[BaseModel], loc: Loc) -> list[str]:
+    """Names of the settings at *loc*, where pydantic adds the kind behind a union's name."""
+    candidates = [model]
+    for key in loc:
+        tagged = [one for one in candidates if _kind(one) == key]
+        below = [inner for one in candidates if key in one.model_fields
+                 for inner in _models(one.model_fields[str(key)].annotation)]
+        candidates = (tagged if len(candidates) > 1 else below) or candidates
+    return sorted({name for one in candidates for name in one.model_fields})
+
+
+def _kind(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("kind")
+    return field.default if field else None
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Every model inside *annotation*."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)

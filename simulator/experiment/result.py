@@ -1,0 +1,134 @@
+"""Results: the tables and the summary of one run."""
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.cluster import Cluster, Diverged
+from simulator.engine.trace import LANES, SPAN_KINDS
+from simulator.experiment.scenario import SCHEMA_VERSION, Scenario
+from simulator.network import MESSAGE_KINDS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Columns = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What one run gave.
+
+    Attributes
+    ----------
+    scenario
+        What was run.
+    summary
+        The fields of ``summary.json``; nothing in it depends on the machine.
+    tables
+        Columns by table name: steps, spans, messages, links, evaluations.
+    details
+        What else belongs into the manifest: choices of collectives, ignored settings.
+    warnings
+        What a user should know.
+    """
+
+    scenario: Scenario
+    summary: Mapping[str, Any]
+    tables: Mapping[str, Columns]
+    details: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def to_frame(self, table: str = "evaluations") -> pd.DataFrame:
+        """One of the tables as a pandas frame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.tables[table])
+
+
+def number(value: float | None) -> float | None:
+    """*value* for JSON: None where it is no finite number."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def tables_of(cluster: Cluster, end: float, scenario: Scenario) -> dict[str, Columns]:
+    """All tables of a run that ended at *end* s, codes turned into names."""
+    trace, carriers = cluster.trace, cluster.network.carriers
+    messages = trace.messages.columns()
+    delivered = messages["end_s"] <= end
+    messages = {name: column[delivered] for name, column in messages.items()}
+    tables: dict[str, Columns] = {
+        "steps": dict(trace.steps.columns()),
+        "links": _links(cluster, messages, end),
+        "evaluations": dict(trace.evaluations.columns()),
+    }
+    keep = scenario.record.every
+    if scenario.record.spans:
+        tables["spans"] = _spans(trace.spans.columns(), end, keep)
+    if scenario.record.messages:
+        kept = {name: column[::keep] for name, column in messages.items()}
+        numbers = kept["carrier"].tolist()
+        tables["messages"] = {
+            "source": [carriers[n].source for n in numbers],
+            "target": [carriers[n].target for n in numbers],
+            "kind": [MESSAGE_KINDS[code] for code in kept["kind"].tolist()],
+            **{name: kept[name] for name in ("nbytes", "start_s", "end_s")}}
+    return tables
+
+
+def _spans(columns: dict[str, NDArray[Any]], end: float, keep: int) -> Columns:
+    used = (columns["start_s"] < end) & (columns["worker"] % keep == 0)
+    cut = {name: column[used] for name, column in columns.items()}
+    return {"worker": cut["worker"],
+            "lane": [LANES[code] for code in cut["lane"].tolist()],
+            "kind": [SPAN_KINDS[code] for code in cut["kind"].tolist()],
+            "start_s": cut["start_s"], "end_s": np.minimum(cut["end_s"], end)}
+
+
+def _links(cluster: Cluster, messages: dict[str, NDArray[Any]], end: float) -> Columns:
+    """Bytes, busy time and utilisation of every link direction."""
+    links, carriers = cluster.network.links, cluster.network.carriers
+    load = np.zeros(len(links.ends))
+    carried = np.bincount(messages["carrier"], weights=messages["nbytes"], minlength=len(carriers))
+    for carrier, nbytes in zip(carriers, carried.tolist(), strict=True):
+        np.add.at(load, carrier.edges, carrier.share * nbytes)
+    busy = load * links.seconds_per_byte
+    return {"source": [source for source, _ in links.ends],
+            "target": [target for _, target in links.ends],
+            "nbytes": load, "busy_s": busy,
+            "utilisation": busy / end if end > 0 else np.zeros(len(busy))}
+
+
+def summarise(scenario: Scenario, cluster: Cluster, end: float, status: str,
+              diverged: Diverged | None) -> dict[str, Any]:
+    """The fields of ``summary.json``."""
+    progress, workers = cluster.progress, len(cluster.workers)
+    evaluations, steps = cluster.trace.evaluations.columns(), cluster.trace.steps.columns()
+    messages = cluster.trace.messages.columns()
+    staleness = steps["staleness"][np.isfinite(steps["staleness"])]
+    target = scenario.evaluate.target_accuracy
+    reached = evaluations["time_s"][evaluations["test_accuracy"] >= (target or math.inf)]
+    total = np.sum([lane.totals for lane in cluster.lanes], axis=0) / workers
+    per_worker = progress.worker_steps / workers
+    work = progress.worker_steps * scenario.workload.batch_size
+    last = {name: None if diverged else number(column[-1]) for name, column in evaluations.items()}
+    return {
+        "schema_version": SCHEMA_VERSION, "status": status, "algorithm": scenario.algorithm.kind,  # type: ignore[attr-defined]
+        "workers": workers, "hosts": scenario.topology.hosts, "seed": scenario.seed,
+        "simulated_time_s": end, "steps": int(per_worker) if per_worker.is_integer() else per_worker,
+        "samples": progress.samples, "samples_applied": progress.samples,
+        "samples_per_s": work / end if end > 0 else None,
+        "final_loss": last["test_loss"], "final_accuracy": last["test_accuracy"],
+        "target_accuracy": target, "time_to_target_s": float(reached[0]) if len(reached) else None,
+        "bytes_sent": float(messages["nbytes"][messages["end_s"] <= end].sum()),
+        "mean_staleness": float(staleness.mean()) if len(staleness) else None,
+        "max_staleness": float(staleness.max()) if len(staleness) else None,
+        "breakdown": {f"{kind}_s": float(seconds)
+                      for kind, seconds in zip(SPAN_KINDS, total, strict=True)},
+        "scaling_efficiency": None,
+    }

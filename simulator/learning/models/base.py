@@ -1,0 +1,74 @@
+"""What a model is, and the losses that models share."""
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.learning.data import Data
+from simulator.registry import Registry
+
+Array = NDArray[np.floating[Any]]
+Labels = NDArray[Any]
+
+MODELS: Registry[ModelSettings] = Registry("model")
+
+
+class Model(Protocol):
+    """A model for one data set; parameters are flat vectors of length `size`.
+
+    `gradients` takes parameters of shape (W, size), or (1, size) if all workers share
+    them, inputs (W, B, features) and targets (W, B), and returns the mean loss of each
+    mini-batch (W,) and its gradient (W, size).  `evaluate` takes one vector and a whole
+    data set and returns the mean loss and the accuracy (nan for regression).
+    """
+
+    size: int
+
+    def initial(self, rng: np.random.Generator) -> Array: ...
+
+    def gradients(self, params: Array, x: Array, y: Labels) -> tuple[Array, Array]: ...
+
+    def evaluate(self, params: Array, x: Array, y: Labels) -> tuple[float, float]: ...
+
+
+class ModelSettings(Protocol):
+    """A scenario's `learning.model`: makes the model once the data are known."""
+
+    def for_data(self, data: Data) -> Model: ...
+
+
+def cross_entropy(logits: Array, y: Labels) -> tuple[Array, Array]:
+    """Mean cross-entropy and its gradient with respect to *logits*, which are overwritten.
+
+    Parameters
+    ----------
+    logits
+        Shape (W, B, classes).
+    y
+        Class numbers, shape (W, B).
+
+    Returns
+    -------
+    loss, gradient
+        Shapes (W,) and (W, B, classes).
+    """
+    workers, batch, classes = logits.shape
+    logits -= logits.max(-1, keepdims=True)
+    rows, at = np.arange(workers * batch), y.reshape(-1)
+    chosen = logits.reshape(-1, classes)[rows, at]
+    np.exp(logits, out=logits)
+    sums = logits.sum(-1, keepdims=True)
+    loss = (np.log(sums.reshape(-1)) - chosen).reshape(workers, batch).mean(-1)
+    logits /= sums
+    logits.reshape(-1, classes)[rows, at] -= 1
+    logits /= batch
+    return loss, logits
+
+
+def classified(logits: Array, y: Labels) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy of *logits* (n, classes)."""
+    correct = float((logits.argmax(-1) == y).mean())
+    loss, _ = cross_entropy(logits[None], y[None])
+    return float(loss[0]), correct

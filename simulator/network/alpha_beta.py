@@ -1,0 +1,161 @@
+"""The alpha-beta network: every round costs its longest latency plus its fullest link.
+
+The oldest and cheapest cost model (Hockney; `docs/glossary.md`).  Within one plan the
+ranks of a host share its NIC; between plans and messages nothing is shared, except that
+point-to-point messages queue first-come-first-served at the NICs of both ends.
+"""
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from simpy.events import Event
+
+from simulator.engine import Activity, Clock, Table, done
+from simulator.network.collectives import Plan
+from simulator.network.fabric import MESSAGE_KINDS, Carrier, Play, Prepared, Price
+from simulator.network.link import Links
+from simulator.network.play import RootedPlay, TogetherPlay
+from simulator.network.routing import Route, Router
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+PUSH, PULL = MESSAGE_KINDS.index("push"), MESSAGE_KINDS.index("pull")
+
+
+class AlphaBeta:
+    """Network of fidelity ``alpha-beta``; see `simulator.network.fabric.Network`.
+
+    Parameters
+    ----------
+    env
+        The clock.
+    graph
+        Topology with every node that will send or receive.
+    messages
+        Table that every message is entered into.
+    """
+
+    def __init__(self, env: Clock, graph: nx.Graph[str], messages: Table):
+        self.env, self._messages = env, messages
+        self.links = Links(graph)
+        self.router = Router(graph, self.links)
+        self.carriers: list[Carrier] = []
+        self._carrier_of: dict[Any, int] = {}
+        self._sending = [0.0] * len(self.links.ends)       # when each NIC is free again, s
+        self._receiving = [0.0] * len(self.links.ends)
+        self._arrivals: list[tuple[float, int, Activity, Callable[[], Any]]] = []
+        self._order = count()
+
+    # -- single messages ---------------------------------------------------------------
+
+    def send(self, source: str, target: str, nbytes: float, kind: str = "message") -> Event:
+        """Event that fires when *nbytes* have arrived."""
+        if source == target:
+            return done(self.env, None)
+        route, now = self.router.route(source, target), self.env.now
+        begin, end = self._queue(route, now, nbytes)
+        self._enter(route, MESSAGE_KINDS.index(kind), nbytes, begin, end)
+        event = Activity(self.env, f"a message from {source} to {target}")
+        event.finish(end - now, busy=((begin, end),))
+        return event
+
+    def call(self, client: str, server: str, nbytes: float, answer_nbytes: float,
+             handler: Callable[[], Any]) -> Event:
+        """Event whose value *handler* gave when the request had arrived at *server*.
+
+        Request and answer take their places in the queues of both NICs at once, so one
+        scheduled event is enough: when the answer is due, the handlers of all requests
+        that have arrived by then are run in the order of their arrival.
+        """
+        now = arrived = end = self.env.now
+        busy: tuple[tuple[float, float], ...] = ()
+        if client != server:
+            there, back = self.router.route(client, server), self.router.route(server, client)
+            begin, arrived = self._queue(there, now, nbytes)
+            again, end = self._queue(back, arrived, answer_nbytes)
+            self._enter(there, PUSH, nbytes, begin, arrived)
+            self._enter(back, PULL, answer_nbytes, again, end)
+            busy = ((begin, arrived), (again, end))
+        answer = Activity(self.env, f"the answer of {server}")
+        heapq.heappush(self._arrivals, (arrived, next(self._order), answer, handler))
+        answer.callbacks.append(self._settle)  # type: ignore[union-attr]
+        answer.finish(end - now, busy=busy)
+        return answer
+
+    def settle(self) -> None:
+        """Run the handlers of all requests that have arrived by now."""
+        now, arrivals = self.env.now, self._arrivals
+        while arrivals and arrivals[0][0] <= now:
+            _, _, answer, handler = heapq.heappop(arrivals)
+            answer._value = handler()
+
+    def _settle(self, _: Event) -> None:
+        self.settle()
+
+    def _queue(self, route: Route, ready: float, nbytes: float) -> tuple[float, float]:
+        """Begin and end of a message that may start at *ready* and waits at both NICs."""
+        occupied = nbytes * route.seconds_per_byte
+        sent = max(ready, self._sending[route.egress])
+        self._sending[route.egress] = sent + occupied
+        received = max(sent + route.latency, self._receiving[route.ingress])
+        self._receiving[route.ingress] = end = received + occupied
+        return received - route.latency, end
+
+    def _enter(self, route: Route, kind: int, nbytes: float, begin: float, end: float) -> None:
+        carrier = self._carrier_of.get(route)
+        if carrier is None:
+            edges = np.array(route.edges)
+            carrier = self._carrier(route, Carrier(route.source, route.target, edges,
+                                                   np.ones(len(edges))))
+        self._messages.append((carrier, kind, nbytes, begin, end))
+
+    def _carrier(self, key: Any, carrier: Carrier) -> int:
+        self._carrier_of[key] = len(self.carriers)
+        self.carriers.append(carrier)
+        return len(self.carriers) - 1
+
+    # -- collectives -------------------------------------------------------------------
+
+    def price(self, plan: Plan, nodes: Sequence[str]) -> Price:
+        """Cost of *plan* if rank r runs on ``nodes[r]``."""
+        latency, cost = self.links.latency, self.links.seconds_per_byte
+        total, seconds, per_round, carried = np.zeros(len(latency)), 0.0, [], 0.0
+        for part in plan.rounds:
+            load, longest = np.zeros(len(latency)), 0.0
+            for source, target, nbytes in zip(part.source.tolist(), part.target.tolist(),
+                                              part.nbytes.tolist(), strict=True):
+                if nodes[source] != nodes[target]:
+                    route = self.router.route(nodes[source], nodes[target])
+                    longest = max(longest, route.latency)
+                    carried += nbytes * part.repeat
+                    for edge in route.edges:
+                        load[edge] += nbytes
+            per_round.append(longest + float((load * cost).max(initial=0.0)))
+            seconds += part.repeat * per_round[-1]
+            total += part.repeat * load
+        edges = np.flatnonzero(total)
+        return Price(seconds, tuple(per_round), carried, edges, total[edges])
+
+    def prepare(self, plan: Plan, nodes: Sequence[str], name: str) -> Prepared:
+        """*plan* with its price, for the group called *name*; it can be played many times."""
+        price = self.price(plan, nodes)
+        share = price.load / price.nbytes if price.nbytes else price.load
+        carrier = self._carrier((plan, name), Carrier(name, "", price.edges, share))
+        return Prepared(plan, price, name, carrier)
+
+    def play(self, prepared: Prepared, kind: str, result: Callable[[int], Any]) -> Play:
+        """Begin a collective; what rank r waits for has the value ``result(r)``."""
+        code, nbytes = MESSAGE_KINDS.index(kind), prepared.price.nbytes
+        label = f"{kind} of {prepared.name}"
+
+        def record(begin: float, end: float) -> None:
+            self._messages.append((prepared.carrier, code, nbytes, begin, end))
+
+        if prepared.plan.root is None:
+            return TogetherPlay(self.env, prepared, result, label, record)
+        return RootedPlay(self.env, prepared, result, label, record)

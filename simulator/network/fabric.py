@@ -1,0 +1,119 @@
+"""The interface of a network, whatever its fidelity, and what all fidelities share.
+
+A network turns bytes into seconds on a topology.  Every operation starts when it is
+called and returns an event.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from simpy.events import Event
+
+from simulator.network.collectives import Plan
+from simulator.network.link import Links
+from simulator.network.routing import Router
+
+MESSAGE_KINDS = ("message", "push", "pull", "all-reduce", "reduce", "broadcast", "all-gather",
+                 "reduce-scatter", "barrier")
+
+
+@dataclass(frozen=True, eq=False)
+class Carrier:
+    """Who carries messages, and over which links: a route, or a plan played by a group.
+
+    Attributes
+    ----------
+    source, target
+        Names for the `messages` table; a collective has its group's name and no target.
+    edges
+        Link directions in use.
+    share
+        Bytes on each of them per byte of the message or plan.
+    """
+
+    source: str
+    target: str
+    edges: NDArray[np.int64]
+    share: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Price:
+    """What a plan costs on an otherwise idle network.
+
+    Attributes
+    ----------
+    seconds
+        The whole plan, ranks starting together.
+    per_round
+        Seconds of one repetition of each of the plan's rounds.
+    nbytes
+        Bytes between different nodes (messages inside a node are free).
+    edges, load
+        Link directions in use and the bytes on each.
+    """
+
+    seconds: float
+    per_round: tuple[float, ...]
+    nbytes: float
+    edges: NDArray[np.int64]
+    load: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A plan placed on the nodes of a group and priced, ready to be played.
+
+    Attributes
+    ----------
+    plan, price
+        What to do and what it costs.
+    name
+        Of the group.
+    carrier
+        Its number in `Network.carriers`.
+    """
+
+    plan: Plan
+    price: Price
+    name: str
+    carrier: int
+
+
+class Play(Protocol):
+    """A plan under way: ranks enter one by one and leave as the plan lets them."""
+
+    def enter(self, rank: int) -> Event: ...
+
+
+class Network(Protocol):
+    """Routes over a topology and shares its links.
+
+    `send` carries one message.  `call` carries a request to a server and its answer
+    back: *handler* runs at the instant at which the request has arrived, and what it
+    returns is the value of the event.  `prepare` places and prices a plan once, `play`
+    begins it; its ranks `enter`, and what rank r waits for has the value ``result(r)``.
+    `settle` runs every handler whose request has arrived by now, so that whoever looks
+    at a server's state sees all of it.
+    """
+
+    links: Links
+    router: Router
+    carriers: list[Carrier]
+
+    def send(self, source: str, target: str, nbytes: float, kind: str = "message") -> Event: ...
+
+    def call(self, client: str, server: str, nbytes: float, answer_nbytes: float,
+             handler: Callable[[], Any]) -> Event: ...
+
+    def price(self, plan: Plan, nodes: Sequence[str]) -> Price: ...
+
+    def prepare(self, plan: Plan, nodes: Sequence[str], name: str) -> Prepared: ...
+
+    def play(self, prepared: Prepared, kind: str, result: Callable[[int], Any]) -> Play: ...
+
+    def settle(self) -> None: ...

@@ -1,0 +1,191 @@
+"""Groups: ranks that take part in collectives (MPI's communicator, PyTorch's process group).
+
+The n-th call of every rank belongs together.  Every operation starts at once and
+returns an event: yield it now to block, yield it later to overlap.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from simpy.events import Event
+
+from simulator.network import collectives
+from simulator.network.collectives import Plan
+from simulator.network.fabric import Network, Play, Prepared
+
+Array = NDArray[np.floating[Any]]
+Parts = Sequence[Any]
+Merge = Callable[[Parts], Any]
+Shape = Literal["star", "tree"]
+
+
+def frozen(value: Any) -> Any:
+    """Mark an array read-only: parameters and gradients are values, not buffers."""
+    if isinstance(value, np.ndarray):
+        value.setflags(write=False)
+    return value
+
+
+def total(parts: Parts) -> Array:
+    """Sum in rank order, in float64, whatever the order of arrival."""
+    result = np.array(parts[0], np.float64)
+    for part in parts[1:]:
+        result += part
+    return result
+
+
+def _sum(parts: Parts) -> Array:
+    return frozen(total(parts).astype(parts[0].dtype, copy=False))
+
+
+def _mean(parts: Parts) -> Array:
+    return frozen((total(parts) / len(parts)).astype(parts[0].dtype, copy=False))
+
+
+def _wide_sum(parts: Parts) -> Array:
+    return frozen(total(parts))
+
+
+class _Call:
+    """One collective: what the ranks gave so far and, once, what comes of it."""
+
+    def __init__(self, combine: Merge):
+        self.parts: dict[int, Any] = {}
+        self.play: Play
+        self._combine = combine
+        self._value: Any = None
+        self._known = False
+
+    def value(self) -> Any:
+        if not self._known:
+            given = [self.parts[rank] for rank in sorted(self.parts)]
+            self._value = self._combine([part for part in given if part is not None])
+            self._known, self.parts = True, {}
+        return self._value
+
+
+class Group:
+    """Ordered ranks on the nodes of a network.
+
+    Sums run in rank order in float64 and are rounded once to the dtype of what was
+    given; only the rooted `reduce` hands float64 on.  All ranks receive the same
+    read-only object.
+
+    Parameters
+    ----------
+    network
+        What carries the messages.
+    nodes
+        Node of every rank.
+    nbytes
+        Payload of an operation unless the call says otherwise, B.
+    name
+        For messages and results.
+    all_reduce
+        Algorithm of all-reduce, or ``"auto"`` for the cheapest by price.
+    """
+
+    def __init__(self, network: Network, nodes: Sequence[str], nbytes: float, name: str,
+                 all_reduce: str = "auto"):
+        self.network, self.nodes, self.name = network, list(nodes), name
+        self.size, self.nbytes = len(self.nodes), nbytes
+        self.choices: dict[float, str] = {}
+        self._algorithm = all_reduce
+        self._calls = [0] * self.size
+        self._open: dict[int, _Call] = {}
+        self._prepared: dict[tuple[str, float], Prepared] = {}
+        ranks: dict[str, list[int]] = {}
+        for rank, node in enumerate(self.nodes):
+            ranks.setdefault(network.router.host[node], []).append(rank)
+        self._hosts = list(ranks.values())
+
+    def mean(self, rank: int, value: Array, nbytes: float | None = None) -> Event:
+        """Event whose value is the mean over all contributions."""
+        return self._join("all-reduce", rank, value, _mean, self._size(nbytes))
+
+    def all_reduce(self, rank: int, value: Any, nbytes: float | None = None,
+                   merge: Merge = _sum) -> Event:
+        """Event whose value is the sum over all ranks, or what *merge* makes of the parts."""
+        return self._join("all-reduce", rank, value, merge, self._size(nbytes))
+
+    def reduce(self, rank: int, value: Any = None, nbytes: float | None = None,
+               merge: Merge = _wide_sum, shape: Shape = "star") -> Event:
+        """Event whose value at rank 0 is the sum in float64; *value* is None for a mere receiver.
+
+        Another rank is done when its own part is sent and gets None.
+        """
+        return self._join("reduce", rank, value, merge, self._size(nbytes), shape)
+
+    def broadcast(self, rank: int, value: Any = None, nbytes: float | None = None,
+                  shape: Shape = "star") -> Event:
+        """Event whose value is the one that rank 0 gave.
+
+        With ``shape="star"`` a rank is done when rank 0 is ready and it has joined
+        itself; with ``"tree"`` a late rank also delays those that it passes the value to.
+        """
+        return self._join("broadcast", rank, value, lambda parts: parts[0], self._size(nbytes), shape)
+
+    def all_gather(self, rank: int, value: Any, nbytes: float | None = None) -> Event:
+        """Event whose value is the tuple of all parts; *nbytes* is the size of one part."""
+        return self._join("all-gather", rank, value, tuple, self._size(nbytes))
+
+    def reduce_scatter(self, rank: int, value: Array, nbytes: float | None = None) -> Event:
+        """Event whose value is the sum, cut into one slice per rank; take your own."""
+        return self._join("reduce-scatter", rank, value,
+                          lambda parts: tuple(map(frozen, np.array_split(_sum(parts), self.size))),
+                          self._size(nbytes))
+
+    def barrier(self, rank: int) -> Event:
+        """Event that fires when every rank has come here."""
+        return self._join("barrier", rank, None, lambda parts: None, 0.0)
+
+    def _size(self, nbytes: float | None) -> float:
+        return self.nbytes if nbytes is None else nbytes
+
+    def _join(self, kind: str, rank: int, value: Any, combine: Merge, nbytes: float,
+              shape: str = "") -> Event:
+        number = self._calls[rank]
+        self._calls[rank] += 1
+        call = self._open.get(number)
+        if call is None:
+            call = self._open[number] = _Call(combine)
+            rooted = kind == "reduce"
+            call.play = self.network.play(
+                self._plan(kind, nbytes, shape), kind,
+                lambda rank: call.value() if rank == 0 or not rooted else None)
+        call.parts[rank] = frozen(value)
+        if len(call.parts) == self.size:
+            del self._open[number]
+        return call.play.enter(rank)
+
+    def _plan(self, kind: str, nbytes: float, shape: str) -> Prepared:
+        key = (kind + shape, nbytes)
+        if key not in self._prepared:
+            plan = self._choose(nbytes) if kind == "all-reduce" else self._make(kind, nbytes, shape)
+            self._prepared[key] = self.network.prepare(plan, self.nodes, self.name)
+        return self._prepared[key]
+
+    def _make(self, kind: str, nbytes: float, shape: str) -> Plan:
+        if kind in ("reduce", "broadcast"):
+            table = collectives.REDUCE if kind == "reduce" else collectives.BROADCAST
+            return table[shape](self.size, nbytes)
+        if kind == "barrier":
+            return collectives.tree_all_reduce(self.size, 0.0)
+        ring = {"all-gather": collectives.ring_all_gather,
+                "reduce-scatter": collectives.ring_reduce_scatter}
+        return ring[kind](self.size, nbytes)
+
+    def _choose(self, nbytes: float) -> Plan:
+        """The all-reduce that was asked for, or the cheapest one; says which and why."""
+        if self._algorithm != "auto":
+            self.choices[nbytes] = f"{self._algorithm}, as the scenario says"
+            return collectives.ALL_REDUCE[self._algorithm](self._hosts, nbytes)
+        plans = {name: make(self._hosts, nbytes) for name, make in collectives.ALL_REDUCE.items()}
+        prices = {name: self.network.price(plan, self.nodes).seconds for name, plan in plans.items()}
+        best = min(prices, key=prices.__getitem__)
+        listed = ", ".join(f"{name} {seconds:.6g} s" for name, seconds in prices.items())
+        self.choices[nbytes] = f"{best}, the cheapest for {nbytes:.6g} B: {listed}"
+        return plans[best]

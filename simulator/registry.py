@@ -1,0 +1,63 @@
+"""Names for interchangeable parts: a registry maps the `kind` of a scenario to a class."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+Part = TypeVar("Part")
+Registered = TypeVar("Registered", bound=type)
+
+
+class Registry(Mapping[str, type], Generic[Part]):
+    """Classes of one family by their name in scenarios, in order of registration.
+
+    A registered class is a frozen dataclass; its fields are the settings that a
+    scenario may give beside `kind`.
+
+    Parameters
+    ----------
+    noun
+        What the family is called in messages, such as ``"algorithm"``.
+
+    >>> shapes = Registry("shape")
+    >>> @shapes.register("square")
+    ... class Square: ...
+    >>> shapes["square"].kind, list(shapes)
+    ('square', ['square'])
+    """
+
+    def __init__(self, noun: str):
+        self.noun = noun
+        self._classes: dict[str, type] = {}
+
+    def register(self, name: str) -> Callable[[Registered], Registered]:
+        """Class decorator that enters a class under *name*.
+
+        Raises
+        ------
+        ValueError
+            If another class has this name already.
+        """
+
+        def enter(cls: Registered) -> Registered:
+            if name in self._classes:
+                raise ValueError(f"there are two classes for {self.noun} {name!r}")
+            cls.kind = name
+            self._classes[name] = cls
+            return cls
+
+        return enter
+
+    def __getitem__(self, name: str) -> type:
+        return self._classes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+
+def summary(cls: type) -> str:
+    """First line of a class's docstring."""
+    return (cls.__doc__ or "").strip().splitlines()[0]
