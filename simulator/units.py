@@ -100,7 +100,8 @@ def _read(text: str, unit: str) -> float:
 
 
 def _hint(spelling: str, near: set[str]) -> str:
-    hint = suggestion(spelling, near)
+    other_case = [name for name in sorted(near) if name.lower() == spelling.lower()]
+    hint = suggestion(spelling, other_case or near)
     return f" ({hint})" if hint.startswith("did") else ""
 
 

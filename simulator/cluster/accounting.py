@@ -11,7 +11,7 @@ from typing import Any
 
 from simpy.events import Condition, Event
 
-from simulator.engine import Clock, Table
+from simulator.engine import Activity, Clock, Table
 from simulator.engine.trace import LANES, SPAN_KINDS
 
 COMPUTE, IO, COMMUNICATION, IDLE = range(len(SPAN_KINDS))
@@ -90,7 +90,7 @@ def watched(process: Process, env: Clock, lane_of: Callable[[], Lane | None]) ->
         return
     lane = lane_of()
     while True:
-        since = env.now
+        since = env._now
         if lane is not None:
             lane.waiting = event
         try:
@@ -99,8 +99,10 @@ def watched(process: Process, env: Clock, lane_of: Callable[[], Lane | None]) ->
         except BaseException as error:           # thrown in by the engine: hand it on
             value, resume = error, process.throw
         if lane is not None:
-            lane.resume(event, since, env.now)
             lane.waiting = None
+            now = env._now
+            if now > lane.cursor or isinstance(event, Activity):
+                lane.resume(event, since, now)
         try:
             event = resume(value)
         except StopIteration:

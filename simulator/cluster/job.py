@@ -24,15 +24,15 @@ class LastResult(Generic[Value]):
 
     def __init__(self, function: Callable[..., Value]):
         self._function = function
-        self._arguments: tuple[Any, ...] = ()
+        self._known: tuple[int, ...] = ()
+        self._arguments: tuple[Any, ...] = ()     # kept alive, so that no id is used again
         self._result: Value
 
     def __call__(self, *arguments: Any) -> Value:
-        known = self._arguments
-        if len(known) != len(arguments) or any(
-                old is not new for old, new in zip(known, arguments, strict=True)):
+        identity = tuple(map(id, arguments))
+        if identity != self._known:
             self._result = self._function(*arguments)
-            self._arguments = arguments
+            self._known, self._arguments = identity, arguments
         return self._result
 
 

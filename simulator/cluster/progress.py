@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from simulator.cluster.cluster import Cluster
 
 
+_PACK = 1 << 14            # worker-steps between two packings of the books
+
+
 @dataclass(frozen=True)
 class StopRule:
     """When a run ends: at the first that applies.
@@ -101,6 +104,8 @@ class Progress:
         """Count one finished worker-step."""
         self.samples += self._batch
         self.worker_steps += 1
+        if self.worker_steps % _PACK == 0:
+            self._cluster.trace.pack()
         self._changed = True
         if not math.isfinite(loss):
             self._diverge(worker, step)

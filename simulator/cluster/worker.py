@@ -74,9 +74,11 @@ class Worker:
         now = self.cluster.env.now
         seconds = self.cluster.compute.seconds(self.rank, self._requested, now)
         self._requested += 1
-        self.lane.fill(COMPUTE, max(now, self.lane.cursor) + seconds)
-        params = frozen(params.astype(self.cluster.job.dtype, copy=False))
-        return self._gradients.request(self.lane.cursor - now, (params, batch))
+        lane = self.lane
+        lane.fill(COMPUTE, (lane.cursor if lane.cursor > now else now) + seconds)
+        if params.dtype != self.cluster.job.dtype:
+            params = params.astype(self.cluster.job.dtype)
+        return Deferred(self._gradients, lane.cursor - now, (frozen(params), batch))
 
     def update(self, params: Params, grad: Params, state: State) -> tuple[Params, State]:
         """Change that the scenario's optimiser makes of *grad*, and its next state."""

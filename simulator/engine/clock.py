@@ -30,14 +30,6 @@ class Clock(simpy.Environment):
         super().__init__()
         self._work: dict[Process, str] = {}
         self._stop = False
-        self.scheduled = 0
-
-    def schedule(self, event: Event, priority: EventPriority = EventPriority(1),
-                 delay: float = 0.0) -> None:
-        if not delay >= 0:                      # also catches nan, which the heap would swallow
-            raise ClockError(f"an event was scheduled {delay!r} s after {self._now!r} s")
-        self.scheduled += 1
-        super().schedule(event, priority, delay)
 
     def work(self, generator: Generator[Event, Any, Any], name: str) -> Process:
         """Start a process that must end before the run does."""
@@ -68,11 +60,16 @@ class Clock(simpy.Environment):
         ------
         Stalled
             If work is waiting and nothing is scheduled any more.
+        ClockError
+            If the next event lies in the past, or at no time at all.
         """
-        step, queue = self.step, self._queue
-        while self._work and not self._stop:
+        step, queue, work = self.step, self._queue, self._work
+        while work and not self._stop:
             if not queue:
                 raise Stalled(self._report())
+            if not queue[0][0] >= self._now:             # also true for nan
+                raise ClockError(f"{describe(queue[0][3])} is due at {queue[0][0]!r} s, but it is "
+                                 f"{self._now!r} s already")
             step()
 
     def _finish(self, process: Event) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import simpy
-from simpy.events import Event, Timeout
+from simpy.events import Event
 
 Evaluate = Callable[[Sequence[Any]], Sequence[Any]]
 Value = TypeVar("Value")
@@ -55,25 +55,24 @@ class Activity(Event):
 
 def done(env: simpy.Environment, value: Value) -> Event:
     """An event that is already over: waiting for it costs nothing, not even an event."""
-    event = Event(env)
-    event._ok, event._value, event.callbacks = True, value, None  # type: ignore[assignment]
+    event = Event.__new__(Event)
+    event.env, event._ok, event._value = env, True, value
+    event.callbacks = None  # type: ignore[assignment]
     return event
 
 
-class Deferred(Timeout):
+class Deferred(Event):
     """A timeout that receives its value from *batch* just before it is processed."""
 
     kind = "compute"
+    label = "a gradient"
 
     def __init__(self, batch: Batch, delay: float, request: Any):
-        super().__init__(batch.env, delay)
-        self.request = request
-        self.callbacks.append(batch.resolve)     # runs before any process resumes
+        self.env, self.request = batch.env, request
+        self.callbacks = [batch.resolve]         # runs before any process resumes
+        self._ok, self._value = True, None
         batch.open[self] = None
-
-    @property
-    def label(self) -> str:
-        return "a gradient"
+        batch.env.schedule(self, delay=delay)
 
 
 class Batch:

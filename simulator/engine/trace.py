@@ -1,12 +1,11 @@
 """What happened: append-only tables, one per kind of fact.  Times in s, sizes in B."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-_BLOCK = 1 << 15       # rows kept as tuples before they are packed into arrays
 
 SPAN_KINDS = ("compute", "io", "communication", "idle")
 LANES = ("worker", "loader", "communicator", "server", "overlap")
@@ -15,8 +14,8 @@ LANES = ("worker", "loader", "communicator", "server", "overlap")
 class Table:
     """Append-only rows of numbers, handed out as columns.
 
-    Rows are collected as tuples, the cheapest thing to append in Python, and packed
-    into arrays block by block, so that long runs stay small.
+    Rows are collected as tuples, the cheapest thing to append in Python; `pack`, called
+    now and then, keeps long runs small.
 
     Parameters
     ----------
@@ -33,25 +32,22 @@ class Table:
         self._dtypes = columns
         self._rows: list[tuple[Any, ...]] = []
         self._blocks: list[list[NDArray[Any]]] = []
-
-    def append(self, row: tuple[Any, ...]) -> None:
-        self._rows.append(row)
-        if len(self._rows) >= _BLOCK:
-            self._pack()
+        self.append: Callable[[tuple[Any, ...]], None] = self._rows.append
 
     def __len__(self) -> int:
         return len(self._rows) + sum(len(block[0]) for block in self._blocks)
 
-    def _pack(self) -> None:
+    def pack(self) -> None:
+        """Turn the rows collected so far into arrays, a fifth of the size."""
         if self._rows:
             columns = zip(*self._rows, strict=True)
             self._blocks.append([np.array(column, dtype) for column, dtype
                                  in zip(columns, self._dtypes.values(), strict=True)])
-            self._rows = []
+            self._rows.clear()
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """All rows as one array per column."""
-        self._pack()
+        self.pack()
         if not self._blocks:
             return {name: np.array([], dtype) for name, dtype in self._dtypes.items()}
         return {name: np.concatenate([block[i] for block in self._blocks])
@@ -73,3 +69,8 @@ class Trace:
         self.messages = Table(carrier="i8", kind="i1", nbytes="f8", start_s="f8", end_s="f8")
         self.evaluations = Table(time_s="f8", samples="i8", step="i8", train_loss="f8",
                                  test_loss="f8", test_accuracy="f8")
+
+    def pack(self) -> None:
+        """Pack all tables."""
+        for table in (self.steps, self.spans, self.messages):
+            table.pack()

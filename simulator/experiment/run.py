@@ -1,7 +1,10 @@
 """Runs: a scenario goes in, a result comes out; the same scenario gives the same bytes."""
 from __future__ import annotations
 
+import gc
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -38,7 +41,7 @@ def run(scenario: Scenario, *, stack_limit: int | None = None) -> Result:
         If data or graph cannot be used.
     """
     # One BLAS thread: the products are small, and more threads make them slower.
-    with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
+    with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"), rare_collection():
         cluster, ignored = build(scenario, stack_limit)
         status, warnings = "completed", _ignored(scenario, ignored)
         try:
@@ -46,6 +49,17 @@ def run(scenario: Scenario, *, stack_limit: int | None = None) -> Result:
         except Stalled as stalled:
             status, warnings = "stalled", [*warnings, str(stalled)]
         return _result(scenario, cluster, status, ignored, warnings)
+
+
+@contextmanager
+def rare_collection() -> Iterator[None]:
+    """Let the cyclic garbage collector look less often; a run makes millions of small rows."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def build(scenario: Scenario, stack_limit: int | None = None) -> tuple[Cluster, tuple[str, ...]]:

@@ -125,7 +125,8 @@ class Npz:
 
 def _load(path: str) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with Path(path).open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{path} is a single array; expected an .npz with x and y")
             return {name: archive[name] for name in archive.files}

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_REFILL = 256          # sample numbers drawn ahead at the least
+_REFILL = 512          # sample numbers drawn ahead at the least
 
 
 class Sampler:

@@ -7,7 +7,7 @@ are stored once with a repeat count, so a ring over thousands of ranks is one ro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +55,9 @@ class Plan:
         Into how many pieces the payload is cut.
     moves
         Enumerates every message, round by round, for proofs and for playing.
+    root_waits
+        Whether the root of a broadcast stays until the others have come; if not, it hands
+        its value over and goes on.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Plan:
     root: int | None
     chunks: int
     moves: Callable[[], Iterator[list[Move]]]
+    root_waits: bool = True
 
     @property
     def nbytes(self) -> float:
@@ -166,9 +170,10 @@ def star_reduce(n: int, nbytes: float) -> Plan:
 
 
 def star_broadcast(n: int, nbytes: float) -> Plan:
-    """Rank 0 sends to every rank at once."""
+    """Rank 0 sends to every rank at once and does not wait for those who come late."""
     pairs = [[(0, rank) for rank in range(1, n)]] if n > 1 else []
-    return _whole("star broadcast", n, nbytes, 0, [(pairs, False)])
+    plan = _whole("star broadcast", n, nbytes, 0, [(pairs, False)])
+    return replace(plan, root_waits=False)
 
 
 def two_level_all_reduce(hosts: Sequence[Sequence[int]], nbytes: float) -> Plan:

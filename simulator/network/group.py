@@ -24,8 +24,8 @@ Shape = Literal["star", "tree"]
 
 def frozen(value: Any) -> Any:
     """Mark an array read-only: parameters and gradients are values, not buffers."""
-    if isinstance(value, np.ndarray):
-        value.setflags(write=False)
+    if isinstance(value, np.ndarray) and value.flags.writeable:
+        value.flags.writeable = False
     return value
 
 

@@ -51,6 +51,7 @@ class RootedPlay:
         self._env, self._result, self._record, self._label = env, result, record, label
         self._seconds = prepared.price.per_round
         self._agenda = agendas(prepared.plan)
+        self._hands_over = None if prepared.plan.root_waits else prepared.plan.root
         self._position = [0] * prepared.plan.ranks
         self._since: list[float] = [0.0] * prepared.plan.ranks
         self._reached: dict[tuple[int, int], float] = {}      # (rank, round) -> s
@@ -72,6 +73,8 @@ class RootedPlay:
             if (rank, number) not in self._reached:
                 self._reached[rank, number] = self._since[rank]
                 freed += [other for other in others if (other, number) in self._reached]
+            if rank == self._hands_over:
+                break
             if any((other, number) not in self._reached for other in others):
                 return freed
             begin = max(self._reached[one, number] for one in (rank, *others))

@@ -9,7 +9,14 @@ from annotated_types import Ge
 
 from simulator.errors import DataError
 from simulator.learning.data import Data
-from simulator.learning.models.base import MODELS, Array, Labels, classified, cross_entropy
+from simulator.learning.models.base import (
+    MODELS,
+    Array,
+    Labels,
+    classified,
+    column_sums,
+    cross_entropy,
+)
 
 
 class ConvolutionalNet:
@@ -67,13 +74,13 @@ class ConvolutionalNet:
         grad = np.empty((len(x), self.size), self.dtype)
         by_filters, by_offsets, by_weights, by_biases = self._views(grad)
         np.matmul(pooled.swapaxes(1, 2), delta, out=by_weights)
-        delta.sum(1, keepdims=True, out=by_biases)
+        column_sums(delta, by_biases)
         height, width = self._pooled
         spread = np.matmul(delta, self._views(params)[2].swapaxes(1, 2))
         spread = spread.reshape(len(x), x.shape[1], height, 1, width, 1, -1) / 4
         back = (spread * (maps > 0)).reshape(len(x), patches.shape[1], -1)
         np.matmul(patches.swapaxes(1, 2), back, out=by_filters)
-        back.sum(1, keepdims=True, out=by_offsets)
+        column_sums(back, by_offsets)
         return loss, grad
 
     def evaluate(self, params: Array, x: Array, y: Labels) -> tuple[float, float]:

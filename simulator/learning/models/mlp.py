@@ -10,7 +10,14 @@ from annotated_types import Ge
 
 from simulator.errors import DataError
 from simulator.learning.data import Data
-from simulator.learning.models.base import MODELS, Array, Labels, classified, cross_entropy
+from simulator.learning.models.base import (
+    MODELS,
+    Array,
+    Labels,
+    classified,
+    column_sums,
+    cross_entropy,
+)
 
 
 class Perceptron:
@@ -65,7 +72,7 @@ class Perceptron:
         weights = self._layers(params)
         for layer, (by_weights, by_biases) in reversed(list(enumerate(self._layers(grad)))):
             np.matmul(values[layer].swapaxes(1, 2), delta, out=by_weights)
-            delta.sum(1, keepdims=True, out=by_biases)
+            column_sums(delta, by_biases)
             if layer:
                 delta = np.matmul(delta, weights[layer][0].swapaxes(1, 2))
                 delta *= values[layer] > 0
