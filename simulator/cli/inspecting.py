@@ -1,7 +1,6 @@
 """``paceline validate``, ``init``, ``list`` and ``schema``: nothing here runs anything."""
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ def validate(files: tuple[str, ...], settings: tuple[str, ...], allow_outside: b
             remark(note)
         click.echo(f"{file}: ok, {_size(scenario)}")
     if wrong:
-        sys.exit(2)
+        click.get_current_context().exit(2)
 
 
 def _size(scenario: Any) -> str:

@@ -140,7 +140,7 @@ def _finish(entries: list[Entry], out: Path, as_json: bool, quiet: bool) -> None
         print_table(rows)
         click.echo(f"results: {out} (index.csv has one row per run)")
     if failed:
-        sys.exit(3)
+        click.get_current_context().exit(3)
 
 
 def _silent(total: int, execution: Any) -> list[Entry]:

@@ -30,7 +30,13 @@ def validate(model: type[BaseModel], document: Document) -> Any:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        raise ScenarioError(list(_problems(model, document, error))) from None
+        raise ScenarioError(sorted(_problems(model, document, error), key=_position)) from None
+
+
+def _position(problem: Problem) -> list[int]:
+    """Line and column as numbers; options come first, in their order."""
+    numbers = problem.place.rsplit(":", 2)[1:]
+    return [int(number) for number in numbers if number.isdigit()]
 
 
 def _problems(model: type[BaseModel], document: Document, error: ValidationError

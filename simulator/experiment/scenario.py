@@ -257,8 +257,8 @@ def check(document: Document, allow_outside: bool = False) -> Scenario:
     settings = validate(settings_for(Scenario), document)
     scenario: Scenario = replace(settings.build(), folder=document.folder,
                                  allow_outside=allow_outside)
-    problems = [document.problem(path.split("."), message)
-                for path, message in impossible(scenario)]
+    problems = [document.problem([int(key) if key.isdigit() else key for key in path.split(".")],
+                                 message) for path, message in impossible(scenario)]
     if problems:
         raise ScenarioError(problems)
     return scenario

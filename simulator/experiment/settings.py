@@ -40,9 +40,8 @@ def settable(cls: type) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(cls) if not field.metadata.get("internal")]
 
 
-@cache
 def settings_for(cls: type, defaults: Any = None) -> type[Settings]:
-    """The settings model of dataclass *cls*.
+    """The settings model of dataclass *cls*, the same one at every call.
 
     Parameters
     ----------
@@ -51,6 +50,11 @@ def settings_for(cls: type, defaults: Any = None) -> type[Settings]:
     defaults
         Instance that supplies defaults to fields that have none of their own.
     """
+    return _derived(cls, defaults)
+
+
+@cache
+def _derived(cls: type, defaults: Any) -> type[Settings]:
     hints = get_type_hints(cls, include_extras=True)
     fields: dict[str, Any] = {}
     if kind := getattr(cls, "kind", None):
@@ -117,7 +121,7 @@ def _as_settings(annotation: Any, default: Any) -> Any:
         return default
     if not dataclasses.is_dataclass(default) or isinstance(default, type):
         return default
-    model = settings_for(type(default), default)
+    model = settings_for(type(default), None if hasattr(default, "kind") else default)
     hints = get_type_hints(type(default), include_extras=True)
     values = {item.name: _as_settings(hints[item.name], getattr(default, item.name))
               for item in settable(type(default))}
