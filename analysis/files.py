@@ -1,4 +1,5 @@
 """Writing figures and comparisons to files, the same bytes every time."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -14,12 +15,19 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "svg", "pdf")
 _METADATA: dict[str, dict[str, Any]] = {
-    "png": {"Software": None}, "svg": {"Date": None, "Creator": "paceline"},
-    "pdf": {"CreationDate": None, "Creator": "paceline", "Producer": None}}
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": "paceline"},
+    "pdf": {"CreationDate": None, "Creator": "paceline", "Producer": None},
+}
 
 
-def save_plots(runs: Sequence[Run], kinds: Sequence[str], formats: Sequence[str], folder: Path,
-               by: str = "algorithm.kind") -> list[Path]:
+def save_plots(
+    runs: Sequence[Run],
+    kinds: Sequence[str],
+    formats: Sequence[str],
+    folder: Path,
+    by: str = "algorithm.kind",
+) -> list[Path]:
     """Draw every kind of plot and write it in every format; returns the files.
 
     Raises
@@ -46,8 +54,9 @@ def _save(figure: Figure, path: Path, suffix: str) -> Path:
     return path
 
 
-def report(rows: Sequence[dict[str, Any]], sentences: Sequence[str], plots: Sequence[Path],
-           path: Path) -> Path:
+def report(
+    rows: Sequence[dict[str, Any]], sentences: Sequence[str], plots: Sequence[Path], path: Path
+) -> Path:
     """Write a comparison as Markdown: the answer, the table and the pictures."""
     lines = ["# Comparison", "", *[f"- {sentence}" for sentence in sentences], ""]
     if rows:
@@ -62,7 +71,9 @@ def report(rows: Sequence[dict[str, Any]], sentences: Sequence[str], plots: Sequ
 
 
 def _line(cells: Any) -> str:
-    return "| " + " | ".join(str(cell).replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
+    return (
+        "| " + " | ".join(str(cell).replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
+    )
 
 
 def _cell(value: Any) -> str:

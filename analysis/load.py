@@ -1,4 +1,5 @@
 """Loading: result folders become runs with tables."""
+
 from __future__ import annotations
 
 import gzip
@@ -51,11 +52,13 @@ class Run:
             with gzip.open(path, "rt") as stream:
                 return pd.read_csv(stream)
         except FileNotFoundError:
-            raise ResultError(f"{self.folder} has no table {name!r}; the scenario's record: "
-                              "left it out") from None
+            raise ResultError(
+                f"{self.folder} has no table {name!r}; the scenario's record: left it out"
+            ) from None
         except (OSError, EOFError, zlib.error, ValueError) as error:
-            raise ResultError(f"{path} is damaged ({error}); remove the folder and run again"
-                              ) from None
+            raise ResultError(
+                f"{path} is damaged ({error}); remove the folder and run again"
+            ) from None
 
     def setting(self, path: str) -> Any:
         """Value of a setting in the resolved scenario, by dotted path.
@@ -85,12 +88,20 @@ def load(paths: Iterable[str | Path]) -> list[Run]:
     """
     folders: dict[Path, None] = {}
     for path in map(Path, paths):
-        found = [path] if (path / "manifest.json").is_file() else sorted(
-            file.parent for file in path.glob("runs/*/manifest.json")
-            if not file.parent.name.startswith("."))
+        found = (
+            [path]
+            if (path / "manifest.json").is_file()
+            else sorted(
+                file.parent
+                for file in path.glob("runs/*/manifest.json")
+                if not file.parent.name.startswith(".")
+            )
+        )
         if not found:
-            raise ResultError(f"{path} holds no results; expected a folder that `paceline run` or "
-                              "`paceline sweep` wrote")
+            raise ResultError(
+                f"{path} holds no results; expected a folder that `paceline run` or "
+                "`paceline sweep` wrote"
+            )
         folders |= dict.fromkeys(found)
     runs = [_read(folder) for folder in folders]
     return sorted(runs, key=lambda run: (*run.key, run.summary["seed"], str(run.folder)))

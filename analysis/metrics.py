@@ -1,4 +1,5 @@
 """Metrics: what the runs of a comparison say, seeds put together."""
+
 from __future__ import annotations
 
 import math
@@ -31,8 +32,9 @@ def middle(values: Sequence[float | None]) -> float | None:
     return result if math.isfinite(result) else None
 
 
-def comparison(runs: Sequence[Run], by: str = "algorithm.kind",
-               metric: str = "time_to_target_s") -> list[dict[str, Any]]:
+def comparison(
+    runs: Sequence[Run], by: str = "algorithm.kind", metric: str = "time_to_target_s"
+) -> list[dict[str, Any]]:
     """One row per value of *by* and number of workers; medians over seeds.
 
     Parameters
@@ -52,15 +54,22 @@ def comparison(runs: Sequence[Run], by: str = "algorithm.kind",
     rows = []
     for (name, workers), members in grouped(runs, by).items():
         if metric not in members[0].summary:
-            known = [key for key, value in members[0].summary.items()
-                     if isinstance(value, int | float | None)]
+            known = [
+                key
+                for key, value in members[0].summary.items()
+                if isinstance(value, int | float | None)
+            ]
             raise ResultError(f"no metric {metric!r}; known: {', '.join(known)}")
 
         def typical(key: str, of: Sequence[Run] = members) -> float | None:
             return middle([run.summary[key] for run in of])
 
-        row: dict[str, Any] = {by.removesuffix(".kind"): name, "workers": workers,
-                               "seeds": len(members), metric: typical(metric)}
+        row: dict[str, Any] = {
+            by.removesuffix(".kind"): name,
+            "workers": workers,
+            "seeds": len(members),
+            metric: typical(metric),
+        }
         for key in ("final_accuracy", "simulated_time_s", "samples_per_s", "mean_staleness"):
             row.setdefault(key, typical(key))
         for part in PARTS:
@@ -88,10 +97,13 @@ def answers(rows: Sequence[dict[str, Any]], metric: str = "time_to_target_s") ->
         if not known:
             sentences.append(f"{workers} workers: no run has a {metric}.")
         elif len(known) == 1:
-            sentences.append(f"{workers} workers: only {names[0]} has a {metric}, "
-                             f"{known[0][metric]:.4g}.")
+            sentences.append(
+                f"{workers} workers: only {names[0]} has a {metric}, {known[0][metric]:.4g}."
+            )
         else:
             ahead = known[1][metric] / known[0][metric] - 1 if known[0][metric] else 0.0
-            sentences.append(f"{workers} workers: {names[0]} is first with {metric} = "
-                             f"{known[0][metric]:.4g}; {names[1]} needs {ahead:.0%} more.")
+            sentences.append(
+                f"{workers} workers: {names[0]} is first with {metric} = "
+                f"{known[0][metric]:.4g}; {names[1]} needs {ahead:.0%} more."
+            )
     return sentences

@@ -1,4 +1,5 @@
 """Plots: functions that draw runs on axes; they neither open files nor show windows."""
+
 from __future__ import annotations
 
 import math
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
 
 MARKERS = "osD^vP*X"
 MAX_COLUMNS = 4
-LABELS = {"test_loss": "held-out loss", "test_accuracy": "held-out accuracy",
-          "time_s": "simulated time (s)", "samples": "samples"}
+LABELS = {
+    "test_loss": "held-out loss",
+    "test_accuracy": "held-out accuracy",
+    "time_s": "simulated time (s)",
+    "samples": "samples",
+}
 
 
 def text(name: object) -> str:
@@ -44,14 +49,17 @@ def curve(members: Sequence[Run], x: str, y: str, ax: Axes, label: str, number: 
     values = np.array([np.interp(grid, xs, ys, right=math.nan) for xs, ys in series])
     known = ~np.isnan(values).any(0)
     grid, values = grid[known], values[:, known]
-    style: dict[str, Any] = {"color": f"C{number % 8}", "marker": MARKERS[number % len(MARKERS)],
-                             # staggered, so that curves which coincide can be told apart
-                             "markevery": (number % 8 * max(1, len(grid) // 64),
-                                           max(1, len(grid) // 8))}
+    style: dict[str, Any] = {
+        "color": f"C{number % 8}",
+        "marker": MARKERS[number % len(MARKERS)],
+        # staggered, so that curves which coincide can be told apart
+        "markevery": (number % 8 * max(1, len(grid) // 64), max(1, len(grid) // 8)),
+    }
     ax.plot(grid, np.median(values, 0), label=text(label), rasterized=len(grid) > 5000, **style)
     if len(series) > 1:
-        ax.fill_between(grid, values.min(0), values.max(0), color=style["color"], alpha=0.2,
-                        linewidth=0)
+        ax.fill_between(
+            grid, values.min(0), values.max(0), color=style["color"], alpha=0.2, linewidth=0
+        )
     return ax
 
 
@@ -118,8 +126,15 @@ def target(runs: Sequence[Run], figure: Figure, by: str) -> None:
                 points.append((workers, float(np.median(times)), min(times), max(times)))
         if points:
             x, y, low, high = np.array(points).T
-            ax.errorbar(x, y, yerr=[y - low, high - y], label=text(name), capsize=2,
-                        color=f"C{number % 8}", marker=MARKERS[number % len(MARKERS)])
+            ax.errorbar(
+                x,
+                y,
+                yerr=[y - low, high - y],
+                label=text(name),
+                capsize=2,
+                color=f"C{number % 8}",
+                marker=MARKERS[number % len(MARKERS)],
+            )
     ax.set_xlabel("workers")
     ax.set_ylabel("time to target accuracy (s)")
     ax.set_xscale("log", base=2)
@@ -139,9 +154,19 @@ def breakdown(runs: Sequence[Run], figure: Figure, by: str) -> None:
     ax = figure.subplots()
     bottom = np.zeros(len(groups))
     for part in PARTS:
-        heights = np.array([np.median([run.summary["breakdown"][part] / run.summary["steps"]
-                                       if run.summary["steps"] else 0.0 for run in members])
-                            for _, members in groups])
+        heights = np.array(
+            [
+                np.median(
+                    [
+                        run.summary["breakdown"][part] / run.summary["steps"]
+                        if run.summary["steps"]
+                        else 0.0
+                        for run in members
+                    ]
+                )
+                for _, members in groups
+            ]
+        )
         kind = part.removesuffix("_s")
         ax.bar(range(len(groups)), heights, 0.75, bottom=bottom, label=kind, color=COLOURS[kind])
         bottom += heights
@@ -156,8 +181,9 @@ def lanes(runs: Sequence[Run], figure: Figure, by: str) -> None:
     """Timelines of the first steps, one panel per candidate at the fewest workers."""
     groups = grouped(runs, by)
     fewest = min(workers for _, workers in groups)
-    shown = [(name, members[0]) for (name, workers), members in groups.items()
-             if workers == fewest][:6]
+    shown = [
+        (name, members[0]) for (name, workers), members in groups.items() if workers == fewest
+    ][:6]
     rows = min(fewest, 16)
     figure.set_size_inches(7.0, len(shown) * (0.7 + 0.16 * rows) + 0.5)
     axes = figure.subplots(len(shown), 1, squeeze=False, sharex=True)[:, 0]
@@ -169,7 +195,10 @@ def lanes(runs: Sequence[Run], figure: Figure, by: str) -> None:
 
 
 DRAW: dict[str, Callable[[Sequence[Run], Figure, str], None]] = {
-    "loss": loss, "accuracy": accuracy, "target": target, "breakdown": breakdown,
+    "loss": loss,
+    "accuracy": accuracy,
+    "target": target,
+    "breakdown": breakdown,
     "timeline": lanes,
 }
 

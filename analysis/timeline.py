@@ -1,4 +1,5 @@
 """Timelines: what every worker does, as lanes of coloured bars."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -11,8 +12,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = {"compute": "#0072B2", "io": "#E69F00", "communication": "#009E73", "idle": "#DDDDDD"}
-HEIGHTS = {"worker": (-0.4, 0.55), "overlap": (0.17, 0.2), "loader": (0.17, 0.2),
-           "communicator": (0.17, 0.2)}
+HEIGHTS = {
+    "worker": (-0.4, 0.55),
+    "overlap": (0.17, 0.2),
+    "loader": (0.17, 0.2),
+    "communicator": (0.17, 0.2),
+}
 STEPS = 6
 MAX_WORKERS = 16
 
@@ -31,8 +36,16 @@ def timeline(run: Run, ax: Axes) -> Axes:
             if len(part):
                 start = part["start_s"].to_numpy()
                 width = np.minimum(part["end_s"].to_numpy(), until) - start
-                ax.barh(part["worker"] + offset, width, height, start, align="edge", color=colour,
-                        linewidth=0, label=kind if lane == "worker" else None)
+                ax.barh(
+                    part["worker"] + offset,
+                    width,
+                    height,
+                    start,
+                    align="edge",
+                    color=colour,
+                    linewidth=0,
+                    label=kind if lane == "worker" else None,
+                )
     ax.set_ylabel("worker")
     ax.set_yticks(sorted(set(spans["worker"])))
     ax.invert_yaxis()

@@ -1,4 +1,5 @@
 """Shipped scenarios, by name: ``quickstart``, ``slow-network`` and so on."""
+
 from __future__ import annotations
 
 from pathlib import Path

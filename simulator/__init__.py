@@ -8,18 +8,20 @@ The Python interface is the command line's: ``load`` a scenario, ``run`` it, loo
 >>> simulator.run(scenario).summary["workers"]
 8
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from simulator.experiment.loading import load
     from simulator.experiment.result import Result
     from simulator.experiment.run import run
-    from simulator.experiment.scenario import Scenario, load
+    from simulator.experiment.scenario import Scenario
 
 __all__ = ["Result", "Scenario", "load", "run"]
 
-_HOMES = {"Result": "result", "run": "run", "Scenario": "scenario", "load": "scenario"}
+_HOMES = {"Result": "result", "run": "run", "Scenario": "scenario", "load": "loading"}
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@
     │   └── StoreError        a result folder that cannot be read or written
     └── ClockError            the engine would have gone back in time (a bug)
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -79,9 +80,8 @@ class ScenarioError(InvalidInput):
 
     def __str__(self) -> str:
         lines = [str(problem) for problem in self.problems[: self.shown]]
-        if hidden := len(self.problems) - self.shown:
-            if hidden > 0:
-                lines.append(f"... and {hidden} more problems")
+        if (hidden := len(self.problems) - self.shown) > 0:
+            lines.append(f"... and {hidden} more problems")
         return "\n".join(lines)
 
 
@@ -105,4 +105,4 @@ def printable(value: object, limit: int = 80) -> str:
     "'a\\\\x1b[31m'"
     """
     text = repr(value)
-    return text if len(text) <= limit else f"{text[:limit - 3]}..."
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

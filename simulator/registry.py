@@ -1,14 +1,15 @@
 """Names for interchangeable parts: a registry maps the `kind` of a scenario to a class."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
 Part = TypeVar("Part")
-Registered = TypeVar("Registered", bound=type)
+Registered = TypeVar("Registered", bound=type[Any])
 
 
-class Registry(Mapping[str, type], Generic[Part]):
+class Registry(Mapping[str, type[Part]]):
     """Classes of one family by their name in scenarios, in order of registration.
 
     A registered class is a frozen dataclass; its fields are the settings that a
@@ -28,7 +29,7 @@ class Registry(Mapping[str, type], Generic[Part]):
 
     def __init__(self, noun: str):
         self.noun = noun
-        self._classes: dict[str, type] = {}
+        self._classes: dict[str, type[Part]] = {}
 
     def register(self, name: str) -> Callable[[Registered], Registered]:
         """Class decorator that enters a class under *name*.
@@ -48,7 +49,7 @@ class Registry(Mapping[str, type], Generic[Part]):
 
         return enter
 
-    def __getitem__(self, name: str) -> type:
+    def __getitem__(self, name: str) -> type[Part]:
         return self._classes[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -5,6 +5,7 @@ a float of bit/s.  `parse` is the only way in and `show` the only way out.  A
 lower-case b is a bit and an upper-case B a byte, always; k, M, G, T are powers of
 1000 and Ki, Mi, Gi, Ti powers of 1024 (KB is read as kB).
 """
+
 from __future__ import annotations
 
 import math
@@ -17,15 +18,30 @@ from simulator.errors import QuantityError, printable, suggestion
 
 _DECIMAL = {"": "1", "k": "1e3", "K": "1e3", "M": "1e6", "G": "1e9", "T": "1e12", "P": "1e15"}
 _BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
-_LARGE = {name: Decimal(scale) for name, scale in {**_DECIMAL, **_BINARY}.items()}
+_LARGE = {
+    name: Decimal(scale)
+    for name, scale in (*_DECIMAL.items(), *((k, str(v)) for k, v in _BINARY.items()))
+}
 _SMALL = {"": "1", "m": "1e-3", "u": "1e-6", "\u00b5": "1e-6", "\u03bc": "1e-6", "n": "1e-9"}
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?)\s*(\S.*)?")
 
 BITS_PER_BYTE = 8
-DIMENSIONS = {"s": "time", "B": "size", "bit/s": "rate", "FLOP": "amount of work",
-              "FLOP/s": "speed", "samples": "number of samples"}
-EXAMPLES = {"s": "10 us", "B": "100 MB", "bit/s": "10 Gbit/s", "FLOP": "4 GFLOP",
-            "FLOP/s": "15 TFLOP/s", "samples": "1600 samples"}
+DIMENSIONS = {
+    "s": "time",
+    "B": "size",
+    "bit/s": "rate",
+    "FLOP": "amount of work",
+    "FLOP/s": "speed",
+    "samples": "number of samples",
+}
+EXAMPLES = {
+    "s": "10 us",
+    "B": "100 MB",
+    "bit/s": "10 Gbit/s",
+    "FLOP": "4 GFLOP",
+    "FLOP/s": "15 TFLOP/s",
+    "samples": "1600 samples",
+}
 
 
 def _spellings() -> dict[str, tuple[str, Decimal]]:
@@ -85,13 +101,16 @@ def parse(value: str | float, unit: str) -> float:
 def _read(text: str, unit: str) -> float:
     match = _NUMBER.fullmatch(text.strip())
     if match is None:
-        raise QuantityError(f"{printable(text)} is not a number with a unit; "
-                            f"expected {_wanted(unit)}")
+        raise QuantityError(
+            f"{printable(text)} is not a number with a unit; expected {_wanted(unit)}"
+        )
     digits, spelling = match[1], (match[2] or "").strip()
     if spelling and spelling not in SPELLINGS:
         near = {name for name, (base, _) in SPELLINGS.items() if base == unit}
-        raise QuantityError(f"{printable(text)}: no unit {printable(spelling)}; expected "
-                            f"{_wanted(unit)}{_hint(spelling, near)}")
+        raise QuantityError(
+            f"{printable(text)}: no unit {printable(spelling)}; expected "
+            f"{_wanted(unit)}{_hint(spelling, near)}"
+        )
     base, scale = SPELLINGS[spelling] if spelling else (unit, Decimal(1))
     if base != unit:
         raise QuantityError(f"{printable(text)} is a {DIMENSIONS[base]}; expected {_wanted(unit)}")
@@ -149,7 +168,7 @@ class Unit:
 
     def read(self, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            return value                         # pydantic says which type is wanted
+            return value  # pydantic says which type is wanted
         number = parse(value, self.symbol)
         if self.positive and number == 0:
             raise QuantityError(f"{printable(value)} is zero; expected {_wanted(self.symbol)}")
@@ -161,9 +180,11 @@ class Unit:
         return core_schema.no_info_before_validator_function(self.read, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}],
-                "description": f"{DIMENSIONS[self.symbol]} in {self.symbol}",
-                "examples": [EXAMPLES[self.symbol]]}
+        return {
+            "anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}],
+            "description": f"{DIMENSIONS[self.symbol]} in {self.symbol}",
+            "examples": [EXAMPLES[self.symbol]],
+        }
 
 
 Seconds: TypeAlias = Annotated[float, Unit("s")]

@@ -1,13 +1,18 @@
 """Short ways to make scenarios and clusters in tests."""
+
 from pathlib import Path
 
 from simulator.experiment.document import Document
+from simulator.experiment.loading import check
 from simulator.experiment.run import build, run
-from simulator.experiment.scenario import check
 
 SMALL = {
     "topology": {"kind": "star", "hosts": 2, "gpus_per_host": 2},
-    "workload": {"gradient": "10 MB", "compute": "50 ms", "noise": {"kind": "lognormal", "sigma": 0.3}},
+    "workload": {
+        "gradient": "10 MB",
+        "compute": "50 ms",
+        "noise": {"kind": "lognormal", "sigma": 0.3},
+    },
     "learning": {"model": {"kind": "mlp", "hidden": [8]}, "dataset": "wine", "batch_size": 8},
     "stop": {"steps": 12},
 }
@@ -18,8 +23,11 @@ def merged(base, changes):
     result = dict(base)
     for key, value in changes.items():
         old = result.get(key)
-        same = isinstance(value, dict) and isinstance(old, dict) and (
-            value.get("kind", old.get("kind")) == old.get("kind"))
+        same = (
+            isinstance(value, dict)
+            and isinstance(old, dict)
+            and (value.get("kind", old.get("kind")) == old.get("kind"))
+        )
         result[key] = merged(old, value) if same else value
     return result
 

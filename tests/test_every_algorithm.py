@@ -1,21 +1,23 @@
 """Conformance: what every registered algorithm must do.  New ones are tested unedited."""
+
 import numpy as np
 import pytest
 
 import scenarios
 from simulator.algorithms import ALGORITHMS
-from simulator.experiment.document import read
 from simulator.engine import Streams
+from simulator.experiment.document import read
+from simulator.experiment.loading import Override, apply_overrides, check, load
 from simulator.experiment.run import build, run
-from simulator.experiment.scenario import Override, apply_overrides, check, load
 from simulator.experiment.store import table_text
 from simulator.learning import Sampler
 from tests.make import played, scenario, simulate
 
 EVERY = pytest.mark.parametrize("kind", sorted(ALGORITHMS))
 LOCK_STEP = pytest.mark.parametrize(
-    "kind", sorted(kind for kind, cls in ALGORITHMS.items() if cls.needs.lock_step))
-ALONE_IS_SGD = ("sync-sgd", "layered-sgd", "local-sgd", "dc-s3gd", "async-ps")     # T5
+    "kind", sorted(kind for kind, cls in ALGORITHMS.items() if cls.needs.lock_step)
+)
+ALONE_IS_SGD = ("sync-sgd", "layered-sgd", "local-sgd", "dc-s3gd", "async-ps")  # T5
 
 LOADING = {"kind": "local-disk", "latency": {"kind": "gamma", "mean": "20 ms", "cv": 0.5}}
 
@@ -47,8 +49,11 @@ def test_alone_it_is_plain_sgd(kind):
     learning = {"dtype": "float64", "optimizer": {"weight_decay": 0.01}}
     if "momentum" in ALGORITHMS[kind].needs.optimizer:
         learning["optimizer"]["momentum"] = 0.9
-    changes = {"topology": {"hosts": 1, "gpus_per_host": 1}, "learning": learning,
-               "algorithm": {"kind": kind}}
+    changes = {
+        "topology": {"hosts": 1, "gpus_per_host": 1},
+        "learning": learning,
+        "algorithm": {"kind": kind},
+    }
     cluster = played(**changes)
     job = cluster.job
     fresh = Sampler(cluster.workers[0]._sampler._shard, 8, Streams(0).get("data", 0))
@@ -72,7 +77,10 @@ def test_the_breakdown_is_all_of_the_time(kind):
     """Spans of one worker lie side by side and fill the run; their sums are the breakdown."""
     result = simulate(algorithm={"kind": kind}, storage=LOADING)
     spans = result.tables["spans"]
-    end, totals = result.summary["simulated_time_s"], dict.fromkeys(result.summary["breakdown"], 0.0)
+    end, totals = (
+        result.summary["simulated_time_s"],
+        dict.fromkeys(result.summary["breakdown"], 0.0),
+    )
     main = np.array([lane == "worker" for lane in spans["lane"]])
     for worker in range(4):
         own = np.flatnonzero(main & (spans["worker"] == worker))
@@ -89,7 +97,9 @@ def test_the_breakdown_is_all_of_the_time(kind):
 @EVERY
 def test_a_run_cut_in_mid_air_is_cut_cleanly(kind):
     """`stop.time` ends the run at that instant: open steps do not count, spans are cut."""
-    result = simulate(algorithm={"kind": kind}, stop={"steps": 12, "time": "0.33 s"}, storage=LOADING)
+    result = simulate(
+        algorithm={"kind": kind}, stop={"steps": 12, "time": "0.33 s"}, storage=LOADING
+    )
     assert result.summary["simulated_time_s"] == 0.33
     assert sum(result.summary["breakdown"].values()) == pytest.approx(0.33)
     for table in ("steps", "spans", "messages"):
@@ -99,9 +109,14 @@ def test_a_run_cut_in_mid_air_is_cut_cleanly(kind):
 
 @LOCK_STEP
 def test_more_bandwidth_is_never_slower(kind):
-    times = [simulate(algorithm={"kind": kind}, workload={"noise": "none"},
-                      topology={"host_link": {"bandwidth": f"{rate} Gbit/s"}})
-             .summary["simulated_time_s"] for rate in (1, 3, 10, 100)]
+    times = [
+        simulate(
+            algorithm={"kind": kind},
+            workload={"noise": "none"},
+            topology={"host_link": {"bandwidth": f"{rate} Gbit/s"}},
+        ).summary["simulated_time_s"]
+        for rate in (1, 3, 10, 100)
+    ]
     assert times == sorted(times, reverse=True)
 
 
@@ -134,7 +149,9 @@ def test_any_number_of_workers(kind, hosts):
 @pytest.mark.parametrize("name", scenarios.names())
 def test_it_swaps_into_every_shipped_scenario(kind, name):
     document = read(scenarios.path(name))
-    apply_overrides(document, [Override("algorithm.kind", kind, "-S"), Override("stop", {"steps": 2}, "-S")])
+    apply_overrides(
+        document, [Override("algorithm.kind", kind, "-S"), Override("stop", {"steps": 2}, "-S")]
+    )
     assert run(check(document)).summary["status"] == "completed"
 
 
@@ -147,21 +164,31 @@ def test_it_reaches_the_quickstart_target(kind):
 def test_at_most_two_scheduled_events_a_step(kind):
     """Without storage.  LSGD's reduce and broadcast end at another time for every rank."""
     budget = {"layered-sgd": 4}.get(kind, 2)
-    made = scenario(algorithm={"kind": kind}, topology={"hosts": 4, "gpus_per_host": 4},
-                    learning={"dataset": "digits"}, stop={"steps": 20})
+    made = scenario(
+        algorithm={"kind": kind},
+        topology={"hosts": 4, "gpus_per_host": 4},
+        learning={"dataset": "digits"},
+        stop={"steps": 20},
+    )
     cluster, _ = build(made)
     before = next(cluster.env._eid)
     cluster.run(list(made.algorithm.processes(cluster)))
-    per_run = 2 * 16 + 8               # starts and ends of processes, evaluations
+    per_run = 2 * 16 + 8  # starts and ends of processes, evaluations
     assert next(cluster.env._eid) - before <= budget * 16 * 20 + per_run
 
 
 @EVERY
 def test_divergence_is_a_result(kind):
     """E19: a rate far too large ends in status diverged, with the first bad step."""
-    result = simulate(algorithm={"kind": kind}, stop={"steps": 200},
-                      learning={"model": {"kind": "least-squares"}, "dataset": "regression",
-                                "optimizer": {"lr": 1e6}})
+    result = simulate(
+        algorithm={"kind": kind},
+        stop={"steps": 200},
+        learning={
+            "model": {"kind": "least-squares"},
+            "dataset": "regression",
+            "optimizer": {"lr": 1e6},
+        },
+    )
     assert result.summary["status"] == "diverged"
     assert result.summary["final_loss"] is None
     assert result.details["diverged"]["step"] >= 0

@@ -1,4 +1,5 @@
 """Imports go downwards only, and what is forbidden everywhere stays out."""
+
 import ast
 import re
 from pathlib import Path
@@ -21,11 +22,23 @@ MAY_IMPORT = {
     "topologies": BOTTOM,
     "scenarios": (),
     "simulator.cluster": (*BOTTOM, "simulator.engine", "simulator.network", "simulator.learning"),
-    "simulator.algorithms": (*BOTTOM, "simulator.engine", "simulator.network",
-                             "simulator.learning", "simulator.cluster"),
-    "simulator.experiment": (*BOTTOM, "simulator.engine", "simulator.network",
-                             "simulator.learning", "simulator.cluster", "simulator.algorithms",
-                             "topologies", "scenarios"),
+    "simulator.algorithms": (
+        *BOTTOM,
+        "simulator.engine",
+        "simulator.network",
+        "simulator.learning",
+        "simulator.cluster",
+    ),
+    "simulator.experiment": (
+        *BOTTOM,
+        "simulator.engine",
+        "simulator.network",
+        "simulator.learning",
+        "simulator.cluster",
+        "simulator.algorithms",
+        "topologies",
+        "scenarios",
+    ),
     "analysis": (),
     "simulator.cli": (*BOTTOM, "simulator.experiment", "analysis", "scenarios"),
     "simulator": ("simulator.experiment",),
@@ -36,8 +49,11 @@ MAY_IMPORT = {
 def layer(module):
     """The layer that *module* belongs to."""
     parts = module.split(".")
-    return next(name for length in range(len(parts), 0, -1)
-                if (name := ".".join(parts[:length])) in MAY_IMPORT)
+    return next(
+        name
+        for length in range(len(parts), 0, -1)
+        if (name := ".".join(parts[:length])) in MAY_IMPORT
+    )
 
 
 def imported(path):
@@ -79,7 +95,7 @@ def test_an_upward_import_is_found(tmp_path, monkeypatch):
 
 
 FORBIDDEN = {
-    "global randomness": r"^\s*(import random|from random)|np\.random\.(?!Generator|default_rng|SeedSequence)",
+    "global randomness": r"^\s*(import|from) random|np\.random\.(?!Generator|default_rng|SeedSeq)",
     "hash() as a number": r"(?<![\w.])hash\(",
     "wall-clock time": r"time\.time\(|datetime\.now\(\)",
     "pickle": r"pickle(?!=False)|joblib\.load|allow_pickle=True",
@@ -93,10 +109,14 @@ FORBIDDEN = {
 def test_forbidden_constructs(what):
     """E04 and S11: nothing in the packages that makes runs differ or runs foreign code."""
     allowed = ("YAML(typ=", "PCG64")
-    found = [f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
-             for path in FILES for number, line in enumerate(path.read_text().splitlines(), 1)
-             if re.search(FORBIDDEN[what], line.split("#")[0]) and not any(a in line for a in allowed)
-             and '"""' not in line]
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in FILES
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(FORBIDDEN[what], line.split("#")[0])
+        and not any(a in line for a in allowed)
+        and '"""' not in line
+    ]
     assert found == []
 
 
@@ -105,13 +125,17 @@ def sets_iterated(tree):
         loops = [node.iter] if isinstance(node, ast.For | ast.comprehension) else []
         for loop in loops:
             if isinstance(loop, ast.Set | ast.SetComp) or (
-                    isinstance(loop, ast.Call) and getattr(loop.func, "id", "") in ("set", "frozenset")):
+                isinstance(loop, ast.Call) and getattr(loop.func, "id", "") in ("set", "frozenset")
+            ):
                 yield loop.lineno
 
 
 def test_no_iteration_over_sets():
-    found = [f"{path.relative_to(ROOT)}:{line}" for path in FILES
-             for line in sets_iterated(ast.parse(path.read_text()))]
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in FILES
+        for line in sets_iterated(ast.parse(path.read_text()))
+    ]
     assert found == []
 
 

@@ -1,4 +1,5 @@
 """What the nodes and edges of a topology must say, and questions about them."""
+
 from __future__ import annotations
 
 import math
@@ -22,8 +23,9 @@ def worker_nodes(graph: nx.Graph[str]) -> list[str]:
     hosts = nodes_of_kind(graph, "host")
     if not nodes_of_kind(graph, "worker"):
         return hosts
-    on_hosts = [node for host in hosts for node in graph.adj[host]
-                if graph.nodes[node]["kind"] == "worker"]
+    on_hosts = [
+        node for host in hosts for node in graph.adj[host] if graph.nodes[node]["kind"] == "worker"
+    ]
     return list(dict.fromkeys(on_hosts + nodes_of_kind(graph, "worker")))
 
 
@@ -55,21 +57,27 @@ def check(graph: nx.Graph[str]) -> None:
     """
     import networkx as nx
 
-    problems = [f"node {printable(node)} has kind {printable(kind)}; known: {', '.join(KINDS)}"
-                for node, kind in graph.nodes(data="kind") if kind not in KINDS]
+    problems = [
+        f"node {printable(node)} has kind {printable(kind)}; known: {', '.join(KINDS)}"
+        for node, kind in graph.nodes(data="kind")
+        if kind not in KINDS
+    ]
     for u, v, data in graph.edges(data=True):
         edge = f"link {printable(u)} - {printable(v)}"
         if u == v:
             problems.append(f"{edge} connects a node with itself")
         if not 0 < data.get("bandwidth", 0) < math.inf:
-            problems.append(f"{edge} needs a positive bandwidth in bit/s, "
-                            f"not {printable(data.get('bandwidth'))}")
+            problems.append(
+                f"{edge} needs a positive bandwidth in bit/s, "
+                f"not {printable(data.get('bandwidth'))}"
+            )
         if not 0 <= data.get("latency", -1) < math.inf:
             problems.append(f"{edge} needs a latency in s, not {printable(data.get('latency'))}")
     if not problems and not worker_nodes(graph):
         problems.append("there is no node of kind 'worker' or 'host' to work on")
-    if not problems and len(reached := nx.node_connected_component(graph.to_undirected(),
-                                                                   next(iter(graph)))) < len(graph):
+    if not problems and len(
+        reached := nx.node_connected_component(graph.to_undirected(), next(iter(graph)))
+    ) < len(graph):
         apart = next(node for node in graph if node not in reached)
         problems.append(f"{printable(apart)} cannot be reached from {printable(next(iter(graph)))}")
     if problems:

@@ -5,6 +5,7 @@ Every builder is a frozen dataclass with `build()`, which makes the graph, and
 each, linked to the host node by `intra_host` and sharing its `host_link` (the NIC);
 with `gpus_per_host: 0` the host itself is the worker.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class Topology(Protocol):
     """What a scenario's `topology` can do."""
 
-    hosts: int
+    @property
+    def hosts(self) -> int: ...
 
     def build(self) -> nx.Graph[str]: ...
 
@@ -47,15 +49,15 @@ NIC = LinkSpec(bandwidth=10e9, latency=10e-6)
 PCIE = LinkSpec(bandwidth=100e9, latency=5e-6)
 
 
-def _add_host(graph: nx.Graph[str], index: int, switch: str, nic: LinkSpec, gpus: int,
-              inside: LinkSpec) -> None:
+def _add_host(
+    graph: nx.Graph[str], index: int, switch: str, nic: LinkSpec, gpus: int, inside: LinkSpec
+) -> None:
     host = f"host{index}"
     graph.add_node(host, kind="host")
     graph.add_edge(switch, host, bandwidth=nic.bandwidth, latency=nic.latency)
     for gpu in range(gpus):
         graph.add_node(f"{host}.gpu{gpu}", kind="worker")
-        graph.add_edge(host, f"{host}.gpu{gpu}", bandwidth=inside.bandwidth,
-                       latency=inside.latency)
+        graph.add_edge(host, f"{host}.gpu{gpu}", bandwidth=inside.bandwidth, latency=inside.latency)
 
 
 @TOPOLOGIES.register("star")

@@ -3,6 +3,7 @@
 The tau = 1 case of Downpour: Dean et al., Large Scale Distributed Deep Networks, NIPS
 2012; the server as in github.com/sixin-zh/mpiT, commit c359666.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -30,8 +31,9 @@ class AsyncPS:
     staleness: the changes that a gradient has missed.
     """
 
-    needs: ClassVar[Needs] = Needs(lock_step=False, servers=1, failures=True,
-                                   optimizer=frozenset({"weight_decay"}))
+    needs: ClassVar[Needs] = Needs(
+        lock_step=False, servers=1, failures=True, optimizer=frozenset({"weight_decay"})
+    )
     paper: ClassVar[str] = "Dean et al., NIPS 2012"
     specification: ClassVar[Specification] = "verified from code"
 

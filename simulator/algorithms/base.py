@@ -1,4 +1,5 @@
 """What an algorithm is, what it may need, and the registry of all of them."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -75,8 +76,11 @@ def with_last(items: Iterable[Item]) -> Iterator[tuple[Item, bool]]:
     [('a', False), ('b', True)]
     """
     remaining = iter(items)
-    for item in remaining:
-        for following in remaining:
-            yield item, False
-            item = following
-        yield item, True
+    try:
+        item = next(remaining)
+    except StopIteration:
+        return
+    for following in remaining:
+        yield item, False
+        item = following
+    yield item, True

@@ -4,6 +4,7 @@ Rigazzi, DC-S3GD: Delay-Compensated Stale-Synchronous SGD for Large-Scale Decent
 Neural Network Training, arXiv:1911.02516.  The formulas are quoted by a third party; the
 order of the loop is their natural reading.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator

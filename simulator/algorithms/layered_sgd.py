@@ -3,6 +3,7 @@
 Yu et al., Layered SGD, arXiv:1906.05936; order of operations as in the authors' code,
 github.com/ML4HPC/scalable_DNN, commit e827d93, `LSGD.py`.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from simulator.errors import InvalidInput
 from simulator.network import Group
 from simulator.network.group import Shape
 
-COMMUNICATOR = 0        # rank of the communicator in its subgroup
+COMMUNICATOR = 0  # rank of the communicator in its subgroup
 
 
 @register("layered-sgd")
@@ -57,8 +58,10 @@ class LayeredSGD:
         del hosts
         if self.group_size is not None and workers % self.group_size:
             fitting = [size for size in range(1, workers + 1) if workers % size == 0]
-            raise InvalidInput(f"groups of {self.group_size} do not divide {workers} workers; "
-                               f"possible: {', '.join(map(str, fitting))}, or leave it out")
+            raise InvalidInput(
+                f"groups of {self.group_size} do not divide {workers} workers; "
+                f"possible: {', '.join(map(str, fitting))}, or leave it out"
+            )
 
     def processes(self, cluster: Cluster) -> Iterator[Process]:
         subgroups = cluster.subgroups(self.group_size)
@@ -66,8 +69,9 @@ class LayeredSGD:
         top = cluster.group(communicators, "communicators")
         for top_rank, (own, subgroup) in enumerate(zip(communicators, subgroups, strict=True)):
             local = cluster.group([own, *subgroup], f"subgroup {top_rank}")
-            yield self.communicate(own, subgroup[0].steps(), local, top, top_rank,
-                                   len(cluster.workers))
+            yield self.communicate(
+                own, subgroup[0].steps(), local, top, top_rank, len(cluster.workers)
+            )
             for rank, worker in enumerate(subgroup, start=COMMUNICATOR + 1):
                 yield self.replica(worker, rank, local)
 
@@ -78,14 +82,21 @@ class LayeredSGD:
             loss, grad = yield worker.compute_gradient(params, batch)
             yield local.reduce(rank, grad)
             if not last:
-                batch = yield worker.load_batch()       # while the communicators all-reduce
+                batch = yield worker.load_batch()  # while the communicators all-reduce
             mean = yield local.broadcast(rank, shape=self.broadcast)
             change, state = worker.update(params, mean, state)
             params = worker.apply(params, change)
             worker.finish_step(step, params, loss)
 
-    def communicate(self, own: Communicator, steps: Iterator[int], local: Group, top: Group,
-                    top_rank: int, n_workers: int) -> Process:
+    def communicate(
+        self,
+        own: Communicator,
+        steps: Iterator[int],
+        local: Group,
+        top: Group,
+        top_rank: int,
+        n_workers: int,
+    ) -> Process:
         own.start()
         for _ in steps:
             subtotal = yield local.reduce(COMMUNICATOR)

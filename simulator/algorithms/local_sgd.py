@@ -3,6 +3,7 @@
 Stich, arXiv:1805.09767; Lin et al., arXiv:1808.07217, github.com/epfml/LocalSGD-Code,
 commit 3d4811d.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator

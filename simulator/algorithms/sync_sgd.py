@@ -2,6 +2,7 @@
 
 Chen et al., Revisiting Distributed Synchronous SGD, arXiv:1604.00981.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -4,6 +4,7 @@ Data go to standard output, progress and remarks to standard error.  Exit codes:
 1 internal error, 2 wrong usage or input, 3 a sweep with failed runs, 130 Ctrl-C, 143
 SIGTERM.
 """
+
 from __future__ import annotations
 
 import os
@@ -37,7 +38,7 @@ for command in (run, sweep, compare, plot, validate, init, list_, schema):
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
-    for name in THREADS:                       # before numpy is imported
+    for name in THREADS:  # before numpy is imported
         os.environ.setdefault(name, "1")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(call(arguments))
@@ -60,12 +61,14 @@ def call(arguments: list[str] | None = None) -> int:
     except (InvalidInput, ResultError) as error:
         click.echo(str(error), err=True)
         return 2
-    except BrokenPipeError:                    # the reader of our output has gone
+    except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        click.echo(f"internal error: {error!r}\nThis is a bug in paceline; details are in "
-                   f"{_log(error)}", err=True)
+        click.echo(
+            f"internal error: {error!r}\nThis is a bug in paceline; details are in {_log(error)}",
+            err=True,
+        )
         return 1
 
 

@@ -1,4 +1,5 @@
 """``paceline validate``, ``init``, ``list`` and ``schema``: nothing here runs anything."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -9,8 +10,21 @@ import click
 from simulator.cli.output import print_json, print_table, remark
 from simulator.cli.running import AS_JSON, OUTSIDE, SET
 
-KINDS = ("algorithms", "topologies", "stragglers", "storages", "noises", "durations", "models",
-         "datasets", "partitions", "optimizers", "schedules", "scenarios", "plots")
+KINDS = (
+    "algorithms",
+    "topologies",
+    "stragglers",
+    "storages",
+    "noises",
+    "durations",
+    "models",
+    "datasets",
+    "partitions",
+    "optimizers",
+    "schedules",
+    "scenarios",
+    "plots",
+)
 
 
 @click.command()
@@ -20,7 +34,7 @@ KINDS = ("algorithms", "topologies", "stragglers", "storages", "noises", "durati
 def validate(files: tuple[str, ...], settings: tuple[str, ...], allow_outside: bool) -> None:
     """Check scenario FILES; all mistakes are named with file, line and column."""
     from simulator.errors import InvalidInput
-    from simulator.experiment.scenario import load
+    from simulator.experiment.loading import load
 
     wrong = False
     for file in files:
@@ -46,8 +60,9 @@ def _size(scenario: Any) -> str:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), default=Path("scenario.yaml"))
-@click.option("--template", default="quickstart", show_default=True,
-              help="Shipped scenario to begin with.")
+@click.option(
+    "--template", default="quickstart", show_default=True, help="Shipped scenario to begin with."
+)
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def init(file: Path, template: str, force: bool) -> None:
     """Write a commented scenario to FILE (default: scenario.yaml) to begin with."""
@@ -61,9 +76,12 @@ def init(file: Path, template: str, force: bool) -> None:
         raise InvalidInput(f"{file} exists; give another name, or --force to replace it")
     if file.suffix not in (".yaml", ".yml"):
         raise InvalidInput(f"{file} should end in .yaml")
-    write_text(file, "# yaml-language-server: $schema=scenario.schema.json\n"
-                     "# (completion in editors: paceline schema > scenario.schema.json)\n"
-                     + scenarios.path(template).read_text())
+    write_text(
+        file,
+        "# yaml-language-server: $schema=scenario.schema.json\n"
+        "# (completion in editors: paceline schema > scenario.schema.json)\n"
+        + scenarios.path(template).read_text(),
+    )
     click.echo(f"wrote {file}; next: paceline run {file}")
 
 
@@ -87,12 +105,14 @@ def _rows(kind: str) -> list[dict[str, Any]]:
     if kind == "scenarios":
         import scenarios
 
-        return [{"name": name, "summary": _question(scenarios.path(name))}
-                for name in scenarios.names()]
+        return [
+            {"name": name, "summary": _question(scenarios.path(name))} for name in scenarios.names()
+        ]
     if kind == "plots":
-        from analysis.kinds import KINDS as plots
+        import analysis.kinds
 
-        return [{"name": name, "summary": text} for name, text in plots.items()]
+        plots = analysis.kinds.KINDS.items()
+        return [{"name": name, "summary": text} for name, text in plots]
     from simulator.experiment.catalogue import catalogue
 
     return catalogue(kind)

@@ -1,4 +1,5 @@
 """Printing: tables, JSON and remarks, safe for any text."""
+
 from __future__ import annotations
 
 import json
@@ -39,8 +40,7 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for name in rows[0] if rows else []:
         numeric = all(isinstance(row[name], int | float | None) for row in rows)
-        table.add_column(Text(name), justify="right" if numeric else "left",
-                         overflow="fold")
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(plain(value)) for value in row.values()))
     console(sys.stdout).print(table)
@@ -56,5 +56,10 @@ def console(stream: Any) -> Console:
     """A rich console that neither colours user's text nor cuts tables on a pipe."""
     from rich.console import Console
 
-    return Console(file=stream, markup=False, highlight=False, emoji=False,
-                   width=None if stream.isatty() else 200)
+    return Console(
+        file=stream,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        width=None if stream.isatty() else 200,
+    )

@@ -1,4 +1,5 @@
 """``paceline compare`` and ``paceline plot``: they read result folders and nothing else."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -9,19 +10,33 @@ from simulator.cli.output import plain, print_json, print_table
 from simulator.cli.running import AS_JSON
 
 FORMATS = ("png", "svg", "pdf")
-BY = click.option("--by", default="algorithm.kind", show_default=True,
-                  help="Setting that tells the candidates apart.")
+BY = click.option(
+    "--by",
+    default="algorithm.kind",
+    show_default=True,
+    help="Setting that tells the candidates apart.",
+)
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True)
 @BY
-@click.option("--metric", default="time_to_target_s", show_default=True,
-              help="Number of the summary that decides; the least wins.")
-@click.option("-o", "--out", type=click.Path(path_type=Path),
-              help="Also write plots and comparison.md to this folder.")
+@click.option(
+    "--metric",
+    default="time_to_target_s",
+    show_default=True,
+    help="Number of the summary that decides; the least wins.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Also write plots and comparison.md to this folder.",
+)
 @AS_JSON
-def compare(folders: tuple[str, ...], by: str, metric: str, out: Path | None, as_json: bool) -> None:
+def compare(
+    folders: tuple[str, ...], by: str, metric: str, out: Path | None, as_json: bool
+) -> None:
     """Compare the runs in FOLDERS: who is first, a table and plots."""
     from analysis.load import load
     from analysis.metrics import answers, comparison
@@ -38,8 +53,11 @@ def compare(folders: tuple[str, ...], by: str, metric: str, out: Path | None, as
         from analysis.files import report, save_plots
         from analysis.kinds import KINDS
 
-        recorded = [kind for kind in KINDS
-                    if kind != "timeline" or all((r.folder / "spans.csv.gz").exists() for r in runs)]
+        recorded = [
+            kind
+            for kind in KINDS
+            if kind != "timeline" or all((r.folder / "spans.csv.gz").exists() for r in runs)
+        ]
         plots = save_plots(runs, recorded, ["png"], out, by)
         written = [report(rows, answers(rows, metric), plots, out / "comparison.md"), *plots]
         click.echo("written: " + ", ".join(map(str, written)), err=as_json)
@@ -54,15 +72,33 @@ def _formats(_: click.Context, __: click.Parameter, value: str) -> list[str]:
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True)
-@click.option("--kind", "kinds", multiple=True,
-              help="Kind of plot, as in paceline list plots; all of them by default.")
-@click.option("--format", "formats", default="png", show_default=True, callback=_formats,
-              metavar="F,F,...", help="Among png, svg, pdf.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    help="Kind of plot, as in paceline list plots; all of them by default.",
+)
+@click.option(
+    "--format",
+    "formats",
+    default="png",
+    show_default=True,
+    callback=_formats,
+    metavar="F,F,...",
+    help="Among png, svg, pdf.",
+)
 @BY
-@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("plots"),
-              show_default=True, help="Folder for the pictures.")
-def plot(folders: tuple[str, ...], kinds: tuple[str, ...], formats: list[str], by: str, out: Path
-         ) -> None:
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("plots"),
+    show_default=True,
+    help="Folder for the pictures.",
+)
+def plot(
+    folders: tuple[str, ...], kinds: tuple[str, ...], formats: list[str], by: str, out: Path
+) -> None:
     """Draw the runs in FOLDERS."""
     from analysis.files import save_plots
     from analysis.kinds import KINDS

@@ -1,4 +1,5 @@
 """``paceline run`` and ``paceline sweep``."""
+
 from __future__ import annotations
 
 import sys
@@ -12,12 +13,25 @@ from simulator.cli.output import print_json, print_table, remark
 if TYPE_CHECKING:
     from simulator.experiment.sweep import Entry
 
-SET = click.option("-S", "--set", "settings", multiple=True, metavar="PATH=VALUE",
-                   help="Change one setting, e.g. -S algorithm.kind=layered-sgd.")
-OUT = click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("out"),
-                   show_default=True, help="Folder for results.")
-OUTSIDE = click.option("--allow-outside", is_flag=True,
-                       help="Let the scenario name files outside its project.")
+SET = click.option(
+    "-S",
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change one setting, e.g. -S algorithm.kind=layered-sgd.",
+)
+OUT = click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("out"),
+    show_default=True,
+    help="Folder for results.",
+)
+OUTSIDE = click.option(
+    "--allow-outside", is_flag=True, help="Let the scenario name files outside its project."
+)
 QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress and no remarks.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -37,22 +51,38 @@ def with_hosts(nodes: int) -> str:
 @AS_JSON
 @QUIET
 @OUTSIDE
-def run(scenario: str, settings: tuple[str, ...], nodes: int | None, seed: int | None, out: Path,
-        trace: bool, as_json: bool, quiet: bool, allow_outside: bool) -> None:
+def run(
+    scenario: str,
+    settings: tuple[str, ...],
+    nodes: int | None,
+    seed: int | None,
+    out: Path,
+    trace: bool,
+    as_json: bool,
+    quiet: bool,
+    allow_outside: bool,
+) -> None:
     """Simulate SCENARIO, a YAML file or the name of a shipped scenario.
 
     The result folder is named by content, so a finished run is not run again.
     """
     import json
 
+    from simulator.experiment.loading import load
     from simulator.experiment.measure import measured
-    from simulator.experiment.scenario import load
     from simulator.experiment.store import finished, save
 
     notes: list[str] = []
-    loaded = load(scenario, [*settings, *([with_hosts(nodes)] if nodes else []),
-                             *([f"seed={seed}"] if seed is not None else [])],
-                  allow_outside=allow_outside, notes=notes)
+    loaded = load(
+        scenario,
+        [
+            *settings,
+            *([with_hosts(nodes)] if nodes else []),
+            *([f"seed={seed}"] if seed is not None else []),
+        ],
+        allow_outside=allow_outside,
+        notes=notes,
+    )
     for note in notes:
         remark(note, quiet)
     folder = finished(out, loaded, trace=trace)
@@ -66,19 +96,37 @@ def run(scenario: str, settings: tuple[str, ...], nodes: int | None, seed: int |
     for warning in manifest["warnings"]:
         remark(warning, quiet)
     if as_json:
-        print_json({**summary, "config_hash": manifest["config_hash"], "run_dir": str(folder),
-                    "wall_s": manifest["volatile"].get("wall_s")})
+        print_json(
+            {
+                **summary,
+                "config_hash": manifest["config_hash"],
+                "run_dir": str(folder),
+                "wall_s": manifest["volatile"].get("wall_s"),
+            }
+        )
     else:
-        click.echo(f"{summary['algorithm']}, {summary['workers']} workers on "
-                   f"{summary['hosts']} hosts: {summary['status']}")
+        click.echo(
+            f"{summary['algorithm']}, {summary['workers']} workers on "
+            f"{summary['hosts']} hosts: {summary['status']}"
+        )
         print_table(_rows(summary))
         click.echo(f"results: {folder}")
 
 
 def _rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    shown = ("simulated_time_s", "steps", "samples", "samples_per_s", "final_loss",
-             "final_accuracy", "target_accuracy", "time_to_target_s", "bytes_sent",
-             "mean_staleness", "max_staleness")
+    shown = (
+        "simulated_time_s",
+        "steps",
+        "samples",
+        "samples_per_s",
+        "final_loss",
+        "final_accuracy",
+        "target_accuracy",
+        "time_to_target_s",
+        "bytes_sent",
+        "mean_staleness",
+        "max_staleness",
+    )
     rows = {name: summary[name] for name in shown} | summary["breakdown"]
     return [{"quantity": name, "value": value} for name, value in rows.items()]
 
@@ -87,22 +135,35 @@ def _rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
 @click.argument("scenario")
 @SET
 @click.option("--nodes", metavar="N,N,...", help="Numbers of hosts, e.g. 2,4,8.")
-@click.option("--grid", multiple=True, metavar="PATH=V,V,...",
-              help="Vary one setting, e.g. algorithm.kind=sync-sgd,async-ps.")
+@click.option(
+    "--grid",
+    multiple=True,
+    metavar="PATH=V,V,...",
+    help="Vary one setting, e.g. algorithm.kind=sync-sgd,async-ps.",
+)
 @click.option("--seeds", type=click.IntRange(min=1), help="Run seeds 0 .. N-1.")
 @OUT
 @AS_JSON
 @QUIET
 @OUTSIDE
-def sweep(scenario: str, settings: tuple[str, ...], nodes: str | None, grid: tuple[str, ...],
-          seeds: int | None, out: Path, as_json: bool, quiet: bool, allow_outside: bool) -> None:
+def sweep(
+    scenario: str,
+    settings: tuple[str, ...],
+    nodes: str | None,
+    grid: tuple[str, ...],
+    seeds: int | None,
+    out: Path,
+    as_json: bool,
+    quiet: bool,
+    allow_outside: bool,
+) -> None:
     """Run every combination of settings of SCENARIO, one after the other.
 
     Equal seeds share all randomness, so differences between runs are effects, not luck.
     Run the same command again to go on after an interruption.
     """
     from simulator.experiment.document import read
-    from simulator.experiment.scenario import Override, apply_overrides, find
+    from simulator.experiment.loading import Override, apply_overrides, find
     from simulator.experiment.sweep import Sweep, axis, execute, write_index, write_sweep
 
     document = read(find(scenario))
@@ -131,9 +192,21 @@ def _finish(entries: list[Entry], out: Path, as_json: bool, quiet: bool) -> None
     for entry in entries:
         if entry.folder is not None:
             summary = json.loads((entry.folder / "summary.json").read_text())
-            rows.append({name: summary[name] for name in (
-                "algorithm", "workers", "seed", "status", "simulated_time_s", "time_to_target_s",
-                "final_accuracy")} | {"run_dir": str(entry.folder)})
+            rows.append(
+                {
+                    name: summary[name]
+                    for name in (
+                        "algorithm",
+                        "workers",
+                        "seed",
+                        "status",
+                        "simulated_time_s",
+                        "time_to_target_s",
+                        "final_accuracy",
+                    )
+                }
+                | {"run_dir": str(entry.folder)}
+            )
     if as_json:
         print_json(rows)
     else:
@@ -157,8 +230,9 @@ def _progress(total: int, execution: Any) -> list[Entry]:
 
     from simulator.cli.output import console
 
-    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                  console=console(sys.stderr)) as bar:
+    with Progress(
+        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console(sys.stderr)
+    ) as bar:
         task = bar.add_task("runs", total=total)
         return execution(lambda entry: bar.advance(task))  # type: ignore[no-any-return]
 
@@ -166,5 +240,7 @@ def _progress(total: int, execution: Any) -> list[Entry]:
 def _label(entry: Entry) -> str:
     scenario = entry.scenario
     state = "failed" if entry.error else "complete already" if entry.reused else "done"
-    return (f"{scenario.algorithm.kind}, {scenario.topology.workers} workers, "  # type: ignore[attr-defined]
-            f"seed {scenario.seed}: {state}")
+    return (
+        f"{scenario.algorithm.kind}, {scenario.topology.workers} workers, "  # type: ignore[attr-defined]
+        f"seed {scenario.seed}: {state}"
+    )

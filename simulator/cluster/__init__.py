@@ -1,4 +1,5 @@
 """The cluster: workers and servers on a network, how long things take, who is slow."""
+
 from simulator.cluster.accounting import Lane
 from simulator.cluster.cluster import Cluster, Communicator
 from simulator.cluster.compute import ComputeModel
@@ -11,6 +12,20 @@ from simulator.cluster.stragglers import STRAGGLERS
 from simulator.cluster.worker import Worker
 from simulator.cluster.workload import Workload
 
-__all__ = ["DURATIONS", "NOISES", "STORAGES", "STRAGGLERS", "Cluster", "Communicator",
-           "ComputeModel", "Diverged", "Job", "Lane", "Progress", "Server", "StopRule", "Worker",
-           "Workload"]
+__all__ = [
+    "DURATIONS",
+    "NOISES",
+    "STORAGES",
+    "STRAGGLERS",
+    "Cluster",
+    "Communicator",
+    "ComputeModel",
+    "Diverged",
+    "Job",
+    "Lane",
+    "Progress",
+    "Server",
+    "StopRule",
+    "Worker",
+    "Workload",
+]

@@ -4,6 +4,7 @@ Every instant of a worker belongs to the first that applies: compute; io (it is 
 on its loader); communication (it is blocked on a transfer of its own that has begun);
 idle (blocked before that, waiting for peers or a queue, or finished).
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
@@ -69,12 +70,14 @@ class Lane:
 
     def _busy(self, event: Event) -> tuple[tuple[float, float], ...]:
         if isinstance(event, Condition):
-            return tuple(sorted(interval for part in event._events for interval in self._busy(part)))
+            return tuple(
+                sorted(interval for part in event._events for interval in self._busy(part))
+            )
         return getattr(event, "busy", ())
 
     def close(self, end: float) -> None:
         """Account for the rest of a run that ended at *end*, perhaps in mid-air."""
-        if self.cursor > end:                  # only compute is entered ahead of the clock
+        if self.cursor > end:  # only compute is entered ahead of the clock
             self.totals[COMPUTE] -= self.cursor - end
         elif self.waiting is not None:
             self._blocked(self.waiting, self._busy(self.waiting), end)
@@ -96,7 +99,7 @@ def watched(process: Process, env: Clock, lane_of: Callable[[], Lane | None]) ->
         try:
             value = yield event
             resume = process.send
-        except BaseException as error:           # thrown in by the engine: hand it on
+        except BaseException as error:  # thrown in by the engine: hand it on
             value, resume = error, process.throw
         if lane is not None:
             lane.waiting = None

@@ -1,4 +1,5 @@
 """The cluster that an algorithm runs on: workers, groups, servers and their network."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -65,11 +66,23 @@ class Cluster:
 
     progress: Progress
 
-    def __init__(self, env: Clock, trace: Trace, network: Network, nodes: Sequence[str], job: Job,
-                 shards: Sequence[NDArray[np.int64]], batch_size: int, workload: Workload,
-                 compute: ComputeModel, storage: StorageModel, streams: Streams,
-                 servers: Sequence[str] = (), all_reduce: str = "auto",
-                 stack_limit: int | None = None):
+    def __init__(
+        self,
+        env: Clock,
+        trace: Trace,
+        network: Network,
+        nodes: Sequence[str],
+        job: Job,
+        shards: Sequence[NDArray[np.int64]],
+        batch_size: int,
+        workload: Workload,
+        compute: ComputeModel,
+        storage: StorageModel,
+        streams: Streams,
+        servers: Sequence[str] = (),
+        all_reduce: str = "auto",
+        stack_limit: int | None = None,
+    ):
         self.env, self.trace, self.network, self.job = env, trace, network, job
         self.nodes, self.nbytes, self.compute = list(nodes), workload.gradient, compute
         self.groups: list[Group] = []
@@ -79,17 +92,25 @@ class Cluster:
         gradients = Batch(env, job.gradients, stack_limit or job.stack_limit)
         self.lanes = [Lane(trace.spans, rank, "worker") for rank in range(len(nodes))]
         self.workers = [
-            Worker(self, rank, node, self.lanes[rank],
-                   Sampler(shards[rank], batch_size, streams.get("data", rank)),
-                   storage.loader(rank, workload, streams), gradients)
-            for rank, node in enumerate(nodes)]
+            Worker(
+                self,
+                rank,
+                node,
+                self.lanes[rank],
+                Sampler(shards[rank], batch_size, streams.get("data", rank)),
+                storage.loader(rank, workload, streams),
+                gradients,
+            )
+            for rank, node in enumerate(nodes)
+        ]
 
     # -- for algorithms ----------------------------------------------------------------
 
     def group(self, members: Sequence[Worker | Communicator], name: str = "world") -> Group:
         """A group whose rank r is ``members[r]``."""
-        group = Group(self.network, [member.node for member in members], self.nbytes, name,
-                      self._all_reduce)
+        group = Group(
+            self.network, [member.node for member in members], self.nbytes, name, self._all_reduce
+        )
         self.groups.append(group)
         return group
 
@@ -102,7 +123,7 @@ class Cluster:
     def subgroups(self, size: int | None) -> list[list[Worker]]:
         """Workers host by host, or in consecutive groups of *size*."""
         if size is not None:
-            return [self.workers[at:at + size] for at in range(0, len(self.workers), size)]
+            return [self.workers[at : at + size] for at in range(0, len(self.workers), size)]
         hosts: dict[str, list[Worker]] = {}
         for worker in self.workers:
             hosts.setdefault(self.network.router.host[worker.node], []).append(worker)

@@ -1,4 +1,5 @@
 """Compute time: what a step of the full-size job takes on each worker."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -24,13 +25,21 @@ class ComputeModel:
         Noise of worker i comes from stream ``("noise", i)``.
     """
 
-    def __init__(self, workload: Workload, stragglers: Sequence[StragglerModel], workers: int,
-                 streams: Streams):
+    def __init__(
+        self,
+        workload: Workload,
+        stragglers: Sequence[StragglerModel],
+        workers: int,
+        streams: Streams,
+    ):
         self._base = workload.compute
         self._slowdowns = [model.bind(workers, streams) for model in stragglers]
         noisy = not isinstance(workload.noise, NoNoise)
-        self._noise = [drawn_ahead(workload.noise, streams.get("noise", rank))
-                       for rank in range(workers)] if noisy else None
+        self._noise = (
+            [drawn_ahead(workload.noise, streams.get("noise", rank)) for rank in range(workers)]
+            if noisy
+            else None
+        )
 
     def seconds(self, worker: int, step: int, now: float) -> float:
         """Compute time of the gradient that *worker* begins *now*; call it once per step."""

@@ -1,4 +1,5 @@
 """The job: what every worker computes, with real numbers and shared where replicas agree."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from simulator.learning import Data, Model, Optimizer, State
 from simulator.network.group import frozen
 
 Params = NDArray[np.floating[Any]]
-Minibatch = NDArray[np.int32]              # numbers of training samples
+Minibatch = NDArray[np.int32]  # numbers of training samples
 Value = TypeVar("Value")
 
 
@@ -25,7 +26,7 @@ class LastResult(Generic[Value]):
     def __init__(self, function: Callable[..., Value]):
         self._function = function
         self._known: tuple[int, ...] = ()
-        self._arguments: tuple[Any, ...] = ()     # kept alive, so that no id is used again
+        self._arguments: tuple[Any, ...] = ()  # kept alive, so that no id is used again
         self._result: Value
 
     def __call__(self, *arguments: Any) -> Value:
@@ -67,8 +68,7 @@ class Job:
     def _apply(self, params: Params, change: Params) -> Params:
         return frozen((params + change).astype(self.dtype, copy=False))
 
-    def gradients(self, requests: Sequence[tuple[Params, Minibatch]]
-                  ) -> list[tuple[float, Params]]:
+    def gradients(self, requests: Sequence[tuple[Params, Minibatch]]) -> list[tuple[float, Params]]:
         """Loss and gradient of every request (parameters, batch), as one stack."""
         first = requests[0][0]
         if all(params is first for params, _ in requests):

@@ -1,4 +1,5 @@
 """Progress: how much work is handed out, when it ends, and when the model is evaluated."""
+
 from __future__ import annotations
 
 import math
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from simulator.cluster.cluster import Cluster
 
 
-_PACK = 1 << 14            # worker-steps between two packings of the books
+_PACK = 1 << 14  # worker-steps between two packings of the books
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ class Progress:
         Samples between evaluations.
     """
 
-    def __init__(self, cluster: Cluster, stop: StopRule, lock_step: bool, batch_size: int,
-                 every: float):
+    def __init__(
+        self, cluster: Cluster, stop: StopRule, lock_step: bool, batch_size: int, every: float
+    ):
         self.samples = self.worker_steps = 0
         self.diverged: Diverged | None = None
         self.accuracy = math.nan
@@ -120,7 +122,7 @@ class Progress:
     def _crosses(self, step: int) -> bool:
         """Does the step that has just ended bring an evaluation that is not yet due?"""
         before = self._complete
-        if self._lock_step:                     # whole steps of all workers count
+        if self._lock_step:  # whole steps of all workers count
             self._finished[step] = self._finished.get(step, 0) + 1
             if self._finished[step] < self._workers:
                 return False
@@ -147,8 +149,9 @@ class Progress:
         params = average(cluster.evaluated())
         train_loss, test_loss, self.accuracy = cluster.job.evaluate(params)
         step = self.worker_steps // self._workers
-        cluster.trace.evaluations.append((cluster.env.now, self.samples, step, train_loss,
-                                          test_loss, self.accuracy))
+        cluster.trace.evaluations.append(
+            (cluster.env.now, self.samples, step, train_loss, test_loss, self.accuracy)
+        )
         if not (math.isfinite(train_loss) and math.isfinite(test_loss)):
             self._diverge(None, step)
 

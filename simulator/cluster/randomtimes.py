@@ -1,4 +1,5 @@
 """Random times: durations with a unit, and noise factors of mean 1."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,4 +1,5 @@
 """Parameter servers: one value, changed in the order in which requests arrive."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

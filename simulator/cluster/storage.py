@@ -1,4 +1,5 @@
 """Storage and the input pipeline: when the next batch is at hand."""
+
 from __future__ import annotations
 
 from collections import deque
@@ -15,7 +16,7 @@ from simulator.registry import Registry
 from simulator.units import BitsPerSecond, Seconds, transfer_time
 
 Interval = tuple[float, float]
-Load = Callable[[float], Interval]        # request time -> begin and end of the load, s
+Load = Callable[[float], Interval]  # request time -> begin and end of the load, s
 
 
 class StorageModel(Protocol):

@@ -1,4 +1,5 @@
 """Stragglers: who is slower than the others, and when."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from simulator.engine import Streams
 from simulator.errors import InvalidInput
 from simulator.registry import Registry
 
-Slowdown = Callable[[int, int, float], float]     # (worker, its step, now in s) -> factor
+Slowdown = Callable[[int, int, float], float]  # (worker, its step, now in s) -> factor
 
 
 class StragglerModel(Protocol):
@@ -48,15 +49,18 @@ class SlowWorkers:
         InvalidInput
             If not exactly one choice is given or a rank or count is too large.
         """
-        given = [name for name in ("workers", "count", "fraction")
-                 if getattr(self, name) is not None]
+        given = [
+            name for name in ("workers", "count", "fraction") if getattr(self, name) is not None
+        ]
         if len(given) != 1:
-            raise InvalidInput(f"give exactly one of workers, count, fraction; "
-                               f"given: {', '.join(given) or 'none'}")
+            raise InvalidInput(
+                f"give exactly one of workers, count, fraction; given: {', '.join(given) or 'none'}"
+            )
         outside = [rank for rank in self.workers or () if rank >= workers]
         if outside:
-            raise InvalidInput(f"there is no worker {outside[0]}; the {workers} workers are "
-                               f"0..{workers - 1}")
+            raise InvalidInput(
+                f"there is no worker {outside[0]}; the {workers} workers are 0..{workers - 1}"
+            )
         if (self.count or 0) > workers:
             raise InvalidInput(f"count is {self.count} but there are only {workers} workers")
 

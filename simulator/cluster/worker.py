@@ -1,4 +1,5 @@
 """Workers: replicas that load batches, compute real gradients and take simulated time."""
+
 from __future__ import annotations
 
 import math
@@ -34,8 +35,16 @@ class Worker:
         The parameters that it last finished a step with.
     """
 
-    def __init__(self, cluster: Cluster, rank: int, node: str, lane: Lane, sampler: Sampler,
-                 load: Load | None, gradients: Batch):
+    def __init__(
+        self,
+        cluster: Cluster,
+        rank: int,
+        node: str,
+        lane: Lane,
+        sampler: Sampler,
+        load: Load | None,
+        gradients: Batch,
+    ):
         self.cluster, self.rank, self.node, self.lane = cluster, rank, node, lane
         self.params: Params = cluster.job.start
         self._sampler, self._load, self._gradients = sampler, load, gradients
@@ -61,7 +70,7 @@ class Worker:
         if self._load is None:
             return done(env, batch)
         begin, end = self._load(env.now)
-        self.lane.beside("loader", IO, begin, min(end, env.now))      # the part read ahead
+        self.lane.beside("loader", IO, begin, min(end, env.now))  # the part read ahead
         if end <= env.now:
             return done(env, batch)
         event = Activity(env, "a batch from storage")
@@ -88,8 +97,14 @@ class Worker:
         """New parameters; replicas that agree get the same object."""
         return self.cluster.job.apply(params, change)
 
-    def finish_step(self, step: int, params: Params, loss: float,
-                    staleness: float | None = None, weight: float = 1.0) -> None:
+    def finish_step(
+        self,
+        step: int,
+        params: Params,
+        loss: float,
+        staleness: float | None = None,
+        weight: float = 1.0,
+    ) -> None:
         """End a step: one row of `steps`, its samples counted, its parameters evaluated.
 
         Parameters
@@ -107,8 +122,16 @@ class Worker:
         """
         now = self.cluster.env.now
         self.params, self.weight = frozen(params), weight
-        self.cluster.trace.steps.append((self.rank, step, self._step_start, now, loss,
-                                         math.nan if staleness is None else staleness))
+        self.cluster.trace.steps.append(
+            (
+                self.rank,
+                step,
+                self._step_start,
+                now,
+                loss,
+                math.nan if staleness is None else staleness,
+            )
+        )
         self._step_start = now
         self.cluster.progress.finish(self.rank, step, loss)
 

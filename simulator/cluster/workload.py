@@ -1,4 +1,5 @@
 """The workload: what the full-size job costs, apart from the small model that learns."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -1,4 +1,5 @@
 """The engine: a clock, events whose value comes late, named random streams and tables."""
+
 from simulator.engine.clock import Clock, Stalled
 from simulator.engine.deferred import Activity, Batch, Deferred, done
 from simulator.engine.streams import Streams

@@ -1,4 +1,5 @@
 """The clock: SimPy's environment, which ends with the work and never goes back."""
+
 from __future__ import annotations
 
 from collections.abc import Generator
@@ -9,7 +10,7 @@ from simpy.events import Event, EventPriority, Process
 
 from simulator.errors import ClockError, SimulatorError
 
-AFTER_THE_INSTANT = EventPriority(2)       # SimPy's own are 0 (urgent) and 1 (normal)
+AFTER_THE_INSTANT = EventPriority(2)  # SimPy's own are 0 (urgent) and 1 (normal)
 
 
 class Stalled(SimulatorError):
@@ -35,7 +36,7 @@ class Clock(simpy.Environment):
         """Start a process that must end before the run does."""
         process = self.process(generator)
         self._work[process] = name
-        process.callbacks.append(self._finish)  # type: ignore[union-attr]
+        process.callbacks.append(self._finish)
         return process
 
     def service(self, generator: Generator[Event, Any, Any]) -> Process:
@@ -46,7 +47,7 @@ class Clock(simpy.Environment):
         """Call *action* after all events of the instant that lies *delay* seconds ahead."""
         event = Event(self)
         event._ok, event._value = True, None
-        event.callbacks.append(lambda _: action())  # type: ignore[union-attr]
+        event.callbacks.append(lambda _: action())
         self.schedule(event, AFTER_THE_INSTANT, delay)
 
     def stop(self) -> None:
@@ -67,9 +68,11 @@ class Clock(simpy.Environment):
         while work and not self._stop:
             if not queue:
                 raise Stalled(self._report())
-            if not queue[0][0] >= self._now:             # also true for nan
-                raise ClockError(f"{describe(queue[0][3])} is due at {queue[0][0]!r} s, but it is "
-                                 f"{self._now!r} s already")
+            if not queue[0][0] >= self._now:  # also true for nan
+                raise ClockError(
+                    f"{describe(queue[0][3])} is due at {queue[0][0]!r} s, but it is "
+                    f"{self._now!r} s already"
+                )
             step()
 
     def _finish(self, process: Event) -> None:
@@ -77,8 +80,9 @@ class Clock(simpy.Environment):
 
     def _report(self) -> str:
         lines = [f"nothing happens after {self.now:g} s, but {len(self._work)} processes wait:"]
-        lines += [f"  {name} waits for {describe(process.target)}"
-                  for process, name in self._work.items()]
+        lines += [
+            f"  {name} waits for {describe(process.target)}" for process, name in self._work.items()
+        ]
         return "\n".join(lines[:21] + [f"  ... and {len(lines) - 21} more"] * (len(lines) > 21))
 
 

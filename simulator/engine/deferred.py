@@ -5,6 +5,7 @@ computation is over.  Everything that the gradient depends on is fixed at the
 request, so the arithmetic may run at any wall-clock moment in between.  `Batch`
 waits until the first answer is due and then evaluates all open requests together.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -44,12 +45,18 @@ class Activity(Event):
         self.label = label
         self.busy: tuple[Interval, ...] = ()
 
-    def finish(self, delay: float, value: Any = None, *, busy: tuple[Interval, ...] = (),
-               late: Callable[[], Any] | None = None) -> None:
+    def finish(
+        self,
+        delay: float,
+        value: Any = None,
+        *,
+        busy: tuple[Interval, ...] = (),
+        late: Callable[[], Any] | None = None,
+    ) -> None:
         """End *delay* seconds from now with *value*, or with what *late* gives then."""
         self._ok, self._value, self.busy = True, value, busy
         if late is not None:
-            self.callbacks.insert(0, lambda event: setattr(event, "_value", late()))  # type: ignore[union-attr]
+            self.callbacks.insert(0, lambda event: setattr(event, "_value", late()))
         self.env.schedule(self, delay=delay)
 
 
@@ -69,7 +76,7 @@ class Deferred(Event):
 
     def __init__(self, batch: Batch, delay: float, request: Any):
         self.env, self.request = batch.env, request
-        self.callbacks = [batch.resolve]         # runs before any process resumes
+        self.callbacks = [batch.resolve]  # runs before any process resumes
         self._ok, self._value = True, None
         batch.open[self] = None
         batch.env.schedule(self, delay=delay)
@@ -90,17 +97,17 @@ class Batch:
 
     def __init__(self, env: simpy.Environment, evaluate: Evaluate, limit: int = 64):
         self.env, self.evaluate, self.limit = env, evaluate, limit
-        self.open: dict[Deferred, None] = {}     # in order of the requests
+        self.open: dict[Deferred, None] = {}  # in order of the requests
 
     def request(self, delay: float, request: Any) -> Deferred:
         return Deferred(self, delay, request)
 
     def resolve(self, due: Event) -> None:
         if due not in self.open:
-            return                               # came along with an earlier one
+            return  # came along with an earlier one
         events, self.open = list(self.open), {}
         for start in range(0, len(events), self.limit):
-            stack = events[start:start + self.limit]
+            stack = events[start : start + self.limit]
             values = self.evaluate([event.request for event in stack])
             for event, value in zip(stack, values, strict=True):
                 event._value, event.request = value, None

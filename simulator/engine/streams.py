@@ -1,4 +1,5 @@
 """Independent random streams, named by purpose and index."""
+
 from __future__ import annotations
 
 import zlib

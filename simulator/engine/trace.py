@@ -1,4 +1,5 @@
 """What happened: append-only tables, one per kind of fact.  Times in s, sizes in B."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -41,8 +42,12 @@ class Table:
         """Turn the rows collected so far into arrays, a fifth of the size."""
         if self._rows:
             columns = zip(*self._rows, strict=True)
-            self._blocks.append([np.array(column, dtype) for column, dtype
-                                 in zip(columns, self._dtypes.values(), strict=True)])
+            self._blocks.append(
+                [
+                    np.array(column, dtype)
+                    for column, dtype in zip(columns, self._dtypes.values(), strict=True)
+                ]
+            )
             self._rows.clear()
 
     def columns(self) -> dict[str, NDArray[Any]]:
@@ -50,8 +55,10 @@ class Table:
         self.pack()
         if not self._blocks:
             return {name: np.array([], dtype) for name, dtype in self._dtypes.items()}
-        return {name: np.concatenate([block[i] for block in self._blocks])
-                for i, name in enumerate(self._dtypes)}
+        return {
+            name: np.concatenate([block[i] for block in self._blocks])
+            for i, name in enumerate(self._dtypes)
+        }
 
 
 class Trace:
@@ -63,12 +70,19 @@ class Trace:
     """
 
     def __init__(self) -> None:
-        self.steps = Table(worker="i8", step="i8", start_s="f8", end_s="f8", loss="f8",
-                           staleness="f8")
+        self.steps = Table(
+            worker="i8", step="i8", start_s="f8", end_s="f8", loss="f8", staleness="f8"
+        )
         self.spans = Table(worker="i8", lane="i1", kind="i1", start_s="f8", end_s="f8")
         self.messages = Table(carrier="i8", kind="i1", nbytes="f8", start_s="f8", end_s="f8")
-        self.evaluations = Table(time_s="f8", samples="i8", step="i8", train_loss="f8",
-                                 test_loss="f8", test_accuracy="f8")
+        self.evaluations = Table(
+            time_s="f8",
+            samples="i8",
+            step="i8",
+            train_loss="f8",
+            test_loss="f8",
+            test_accuracy="f8",
+        )
 
     def pack(self) -> None:
         """Pack all tables."""

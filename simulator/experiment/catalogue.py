@@ -1,4 +1,5 @@
 """The catalogue: what a scenario can name, and its schema."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -15,10 +16,19 @@ from topologies import TOPOLOGIES
 
 def registries() -> dict[str, Registry[Any]]:
     """Every registry by the name that `paceline list` gives it."""
-    return {"algorithms": ALGORITHMS, "topologies": TOPOLOGIES, "stragglers": STRAGGLERS,
-            "storages": STORAGES, "noises": NOISES, "durations": DURATIONS, "models": MODELS,
-            "datasets": DATASETS, "partitions": PARTITIONS, "optimizers": OPTIMIZERS,
-            "schedules": SCHEDULES}
+    return {
+        "algorithms": ALGORITHMS,
+        "topologies": TOPOLOGIES,
+        "stragglers": STRAGGLERS,
+        "storages": STORAGES,
+        "noises": NOISES,
+        "durations": DURATIONS,
+        "models": MODELS,
+        "datasets": DATASETS,
+        "partitions": PARTITIONS,
+        "optimizers": OPTIMIZERS,
+        "schedules": SCHEDULES,
+    }
 
 
 def catalogue(kind: str) -> list[dict[str, Any]]:
@@ -27,8 +37,11 @@ def catalogue(kind: str) -> list[dict[str, Any]]:
     for name, cls in sorted(registries()[kind].items()):
         row: dict[str, Any] = {"name": name, "summary": summary(cls)}
         if kind == "algorithms":
-            row |= {"paper": cls.paper, "specification": cls.specification,
-                    "needs": needs_in_words(cls.needs)}
+            row |= {
+                "paper": cls.paper,
+                "specification": cls.specification,
+                "needs": needs_in_words(cls.needs),
+            }
         rows.append(row)
     return rows
 
@@ -39,13 +52,19 @@ def needs_in_words(needs: Needs) -> list[str]:
     >>> needs_in_words(Needs(servers=1, optimizer=EVERYTHING - {"momentum"}))
     ['lock step', 'parameter server', 'no momentum']
     """
-    facts = [("lock step", needs.lock_step), ("parameter server", needs.servers > 0),
-             ("groups", needs.groups), ("power of two", needs.power_of_two)]
+    facts = [
+        ("lock step", needs.lock_step),
+        ("parameter server", needs.servers > 0),
+        ("groups", needs.groups),
+        ("power of two", needs.power_of_two),
+    ]
     missing = [f"no {name.replace('_', ' ')}" for name in sorted(EVERYTHING - needs.optimizer)]
     return [text for text, needed in facts if needed] + missing
 
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema of scenario files."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema",
-            **settings_for(Scenario).model_json_schema()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **settings_for(Scenario).model_json_schema(),
+    }

@@ -1,4 +1,5 @@
 """Scenario files: YAML 1.2, guarded against hostile input, with the place of every value."""
+
 from __future__ import annotations
 
 import stat
@@ -58,7 +59,7 @@ class Document:
         keys: list[str | int] = [int(key) if key.isdigit() else key for key in path.split(".")]
         node: Any = self.data
         for depth, key in enumerate(keys[:-1]):
-            node = self._descend(node, key, keys[:depth + 1], origin)
+            node = self._descend(node, key, keys[: depth + 1], origin)
         last = keys[-1]
         dropped: list[str] = []
         if last == "kind" and isinstance(node, dict) and node.get("kind") != value:
@@ -70,7 +71,7 @@ class Document:
 
     def _descend(self, node: Any, key: str | int, path: Sequence[str | int], origin: str) -> Any:
         if isinstance(node, dict):
-            if not isinstance(node.get(key), dict | list):   # absent, or short for {kind: ...}
+            if not isinstance(node.get(key), dict | list):  # absent, or short for {kind: ...}
                 short = node.get(key)
                 node[key] = {"kind": short} if isinstance(short, str) else {}
                 self.places.setdefault(tuple(path), origin)
@@ -80,15 +81,16 @@ class Document:
         raise ScenarioError([Problem(origin, ".".join(map(str, path)), "there is no such place")])
 
     def _assign(self, node: Any, key: str | int, value: Any, path: str, origin: str) -> None:
-        if isinstance(node, dict) or (isinstance(node, list) and isinstance(key, int)
-                                      and key < len(node)):
+        if isinstance(node, dict) or (
+            isinstance(node, list) and isinstance(key, int) and key < len(node)
+        ):
             node[key] = value  # type: ignore[index]
         else:
             raise ScenarioError([Problem(origin, path, "there is no such place")])
 
     def _mark(self, keys: Key, value: Any, origin: str) -> None:
         self.places[keys] = origin
-        for path in [path for path in self.places if path[:len(keys)] == keys]:
+        for path in [path for path in self.places if path[: len(keys)] == keys]:
             self.places[path] = origin
 
 
@@ -107,16 +109,19 @@ def read(path: Path) -> Document:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise InvalidInput(f"is larger than {MAX_BYTES >> 20} MiB; scenarios are short, put "
-                               "large data into a file that the scenario names")
+            raise InvalidInput(
+                f"is larger than {MAX_BYTES >> 20} MiB; scenarios are short, put "
+                "large data into a file that the scenario names"
+            )
         if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
             raise InvalidInput("begins with a byte order mark; save it as plain UTF-8")
         text = content.decode("utf-8")
     except OSError as error:
         raise ScenarioError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
-        raise ScenarioError([Problem(str(path), "", f"is no UTF-8 text (byte {error.start}); save "
-                                     "it as UTF-8")]) from None
+        raise ScenarioError(
+            [Problem(str(path), "", f"is no UTF-8 text (byte {error.start}); save it as UTF-8")]
+        ) from None
     except InvalidInput as error:
         raise ScenarioError([Problem(str(path), "", str(error))]) from None
     return parse(text, str(path), path.parent)
@@ -126,8 +131,9 @@ def parse(text: str, source: str, folder: Path) -> Document:
     """Read scenario *text*; *source* names it in messages."""
     loaded = _load(text, source)
     if not isinstance(loaded, CommentedMap):
-        raise ScenarioError([Problem(source, "", "is no mapping of settings such as "
-                                     "'algorithm: {kind: sync-sgd}'")])
+        raise ScenarioError(
+            [Problem(source, "", "is no mapping of settings such as 'algorithm: {kind: sync-sgd}'")]
+        )
     document = Document({}, source, folder, {(): f"{source}:1:1"})
     document.data = _plain(loaded, (), document)
     return document
@@ -149,8 +155,9 @@ def _load(text: str, source: str) -> Any:
         mark = error.problem_mark or error.context_mark
         place = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
         reason = (error.problem or "is no YAML").splitlines()[0]
-        raise ScenarioError([Problem(place, "", f"{reason}; check indentation, quotes and "
-                                     "brackets there")]) from None
+        raise ScenarioError(
+            [Problem(place, "", f"{reason}; check indentation, quotes and brackets there")]
+        ) from None
     except (YAMLError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ScenarioError([Problem(source, "", f"is no YAML: {printable(reason)}")]) from None
@@ -165,8 +172,15 @@ def _guard(events: Iterable[Any], source: str) -> None:
         kind = type(event).__name__
         place = f"{source}:{event.start_mark.line + 1}:{event.start_mark.column + 1}"
         if getattr(event, "tag", None) and not _untagged(event):
-            raise ScenarioError([Problem(place, "", f"tag {printable(str(event.tag))} is not "
-                                         "allowed; scenarios are plain data")])
+            raise ScenarioError(
+                [
+                    Problem(
+                        place,
+                        "",
+                        f"tag {printable(str(event.tag))} is not allowed; scenarios are plain data",
+                    )
+                ]
+            )
         if kind == "AliasEvent":
             nodes += sizes.get(event.anchor, MAX_NODES)
         elif kind in ("ScalarEvent", "MappingStartEvent", "SequenceStartEvent"):
@@ -182,9 +196,17 @@ def _guard(events: Iterable[Any], source: str) -> None:
         if len(open_sizes) > MAX_DEPTH:
             raise ScenarioError([Problem(place, "", f"is nested deeper than {MAX_DEPTH} levels")])
         if nodes > MAX_NODES:
-            raise ScenarioError([Problem(place, "", f"has more than {MAX_NODES:,} values (aliases "
-                                         "counted in full); put large data into a file that the "
-                                         "scenario names")])
+            raise ScenarioError(
+                [
+                    Problem(
+                        place,
+                        "",
+                        f"has more than {MAX_NODES:,} values (aliases "
+                        "counted in full); put large data into a file that the "
+                        "scenario names",
+                    )
+                ]
+            )
 
 
 def _untagged(event: Any) -> bool:

@@ -1,4 +1,5 @@
 """Explanations: what pydantic found, in the words of someone who wants to help."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -12,9 +13,15 @@ from simulator.experiment.document import Document
 Loc = Sequence[str | int]
 
 _WANTED = {
-    "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
-    "string_type": "text", "bool_type": "true or false", "tuple_type": "a list such as [64, 32]",
-    "model_type": "a mapping", "model_attributes_type": "a mapping", "dict_type": "a mapping",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "tuple_type": "a list such as [64, 32]",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
     "none_required": "null",
 }
 
@@ -39,13 +46,14 @@ def _position(problem: Problem) -> list[int]:
     return [int(number) for number in numbers if number.isdigit()]
 
 
-def _problems(model: type[BaseModel], document: Document, error: ValidationError
-              ) -> Iterator[Problem]:
+def _problems(
+    model: type[BaseModel], document: Document, error: ValidationError
+) -> Iterator[Problem]:
     seen = set()
     for item in error.errors(include_url=False):
         path, parent = _path(document.data, item["loc"]), item["loc"][:-1]
         problem = document.problem(path, _message(model, parent, dict(item)))
-        if (problem.path, item["type"]) not in seen:      # a union reports per member
+        if (problem.path, item["type"]) not in seen:  # a union reports per member
             seen.add((problem.path, item["type"]))
             yield problem
 
@@ -94,8 +102,12 @@ def known_names(model: type[BaseModel], loc: Loc) -> list[str]:
     candidates = [model]
     for key in loc:
         tagged = [one for one in candidates if _kind(one) == key]
-        below = [inner for one in candidates if key in one.model_fields
-                 for inner in _models(one.model_fields[str(key)].annotation)]
+        below = [
+            inner
+            for one in candidates
+            if key in one.model_fields
+            for inner in _models(one.model_fields[str(key)].annotation)
+        ]
         candidates = (tagged if len(candidates) > 1 else below) or candidates
     return sorted({name for one in candidates for name in one.model_fields})
 

@@ -1,4 +1,5 @@
 """The manifest of a run: versions, origin, hashes of every output, and what is volatile."""
+
 from __future__ import annotations
 
 import hashlib
@@ -16,8 +17,9 @@ from simulator.experiment.scenario import MODEL_VERSION, SCHEMA_VERSION
 PACKAGES = ("paceline", "numpy", "simpy", "networkx", "pydantic", "scikit-learn")
 
 
-def manifest(result: Result, files: Mapping[str, bytes], volatile: Mapping[str, Any]
-             ) -> dict[str, Any]:
+def manifest(
+    result: Result, files: Mapping[str, bytes], volatile: Mapping[str, Any]
+) -> dict[str, Any]:
     """Contents of ``manifest.json``."""
     scenario = result.scenario
     return {
@@ -27,14 +29,18 @@ def manifest(result: Result, files: Mapping[str, bytes], volatile: Mapping[str, 
         "seed": scenario.seed,
         "config_hash": scenario.config_hash(),
         "model_version": MODEL_VERSION,
-        "versions": {"python": platform.python_version(),
-                     **{name: _version(name) for name in PACKAGES}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: _version(name) for name in PACKAGES},
+        },
         "platform": f"{sys.platform}-{platform.machine()}",
         "git": _git(),
         **result.details,
         "warnings": list(result.warnings),
-        "outputs": {name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-                    for name, content in files.items()},
+        "outputs": {
+            name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+            for name, content in files.items()
+        },
         "volatile": dict(volatile),
     }
 
@@ -52,11 +58,19 @@ def _git() -> dict[str, Any] | None:
     if not (root / ".git").exists():
         return None
     try:
-        def ask(*words: str) -> str:
-            return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True,
-                                  check=True, timeout=10).stdout.strip()
 
-        return {"commit": ask("rev-parse", "HEAD"),
-                "changed": bool(ask("status", "--porcelain", "--untracked-files=no"))}
+        def ask(*words: str) -> str:
+            return subprocess.run(
+                ["git", "-C", str(root), *words],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=10,
+            ).stdout.strip()
+
+        return {
+            "commit": ask("rev-parse", "HEAD"),
+            "changed": bool(ask("status", "--porcelain", "--untracked-files=no")),
+        }
     except (OSError, subprocess.SubprocessError):
         return None

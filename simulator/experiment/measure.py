@@ -1,4 +1,5 @@
 """What a run cost on this machine: wall time, CPU time and memory, for the manifest."""
+
 from __future__ import annotations
 
 import datetime

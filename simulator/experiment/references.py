@@ -1,4 +1,5 @@
 """References: which files a scenario may name."""
+
 from __future__ import annotations
 
 import stat
@@ -31,8 +32,10 @@ def resolve(reference: str, folder: Path, allow_outside: bool) -> Path:
     path = (folder / reference).resolve()
     root = project_root(folder)
     if not allow_outside and not path.is_relative_to(root):
-        raise DataError(f"{printable(reference)} lies outside {printable(str(root))}; move it there "
-                        "or give --allow-outside")
+        raise DataError(
+            f"{printable(reference)} lies outside {printable(str(root))}; move it there "
+            "or give --allow-outside"
+        )
     try:
         regular = stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):

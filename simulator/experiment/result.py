@@ -1,4 +1,5 @@
 """Results: the tables and the summary of one run."""
+
 from __future__ import annotations
 
 import math
@@ -77,17 +78,21 @@ def tables_of(cluster: Cluster, end: float, scenario: Scenario) -> dict[str, Col
             "source": [carriers[n].source for n in numbers],
             "target": [carriers[n].target for n in numbers],
             "kind": [MESSAGE_KINDS[code] for code in kept["kind"].tolist()],
-            **{name: kept[name] for name in ("nbytes", "start_s", "end_s")}}
+            **{name: kept[name] for name in ("nbytes", "start_s", "end_s")},
+        }
     return tables
 
 
 def _spans(columns: dict[str, NDArray[Any]], end: float, keep: int) -> Columns:
     used = (columns["start_s"] < end) & (columns["worker"] % keep == 0)
     cut = {name: column[used] for name, column in columns.items()}
-    return {"worker": cut["worker"],
-            "lane": [LANES[code] for code in cut["lane"].tolist()],
-            "kind": [SPAN_KINDS[code] for code in cut["kind"].tolist()],
-            "start_s": cut["start_s"], "end_s": np.minimum(cut["end_s"], end)}
+    return {
+        "worker": cut["worker"],
+        "lane": [LANES[code] for code in cut["lane"].tolist()],
+        "kind": [SPAN_KINDS[code] for code in cut["kind"].tolist()],
+        "start_s": cut["start_s"],
+        "end_s": np.minimum(cut["end_s"], end),
+    }
 
 
 def _links(cluster: Cluster, messages: dict[str, NDArray[Any]], end: float) -> Columns:
@@ -98,14 +103,18 @@ def _links(cluster: Cluster, messages: dict[str, NDArray[Any]], end: float) -> C
     for carrier, nbytes in zip(carriers, carried.tolist(), strict=True):
         np.add.at(load, carrier.edges, carrier.share * nbytes)
     busy = load * links.seconds_per_byte
-    return {"source": [source for source, _ in links.ends],
-            "target": [target for _, target in links.ends],
-            "nbytes": load, "busy_s": busy,
-            "utilisation": busy / end if end > 0 else np.zeros(len(busy))}
+    return {
+        "source": [source for source, _ in links.ends],
+        "target": [target for _, target in links.ends],
+        "nbytes": load,
+        "busy_s": busy,
+        "utilisation": busy / end if end > 0 else np.zeros(len(busy)),
+    }
 
 
-def summarise(scenario: Scenario, cluster: Cluster, end: float, status: str,
-              diverged: Diverged | None) -> dict[str, Any]:
+def summarise(
+    scenario: Scenario, cluster: Cluster, end: float, status: str, diverged: Diverged | None
+) -> dict[str, Any]:
     """The fields of ``summary.json``."""
     progress, workers = cluster.progress, len(cluster.workers)
     evaluations, steps = cluster.trace.evaluations.columns(), cluster.trace.steps.columns()
@@ -118,17 +127,26 @@ def summarise(scenario: Scenario, cluster: Cluster, end: float, status: str,
     work = progress.worker_steps * scenario.workload.batch_size
     last = {name: None if diverged else number(column[-1]) for name, column in evaluations.items()}
     return {
-        "schema_version": SCHEMA_VERSION, "status": status, "algorithm": scenario.algorithm.kind,  # type: ignore[attr-defined]
-        "workers": workers, "hosts": scenario.topology.hosts, "seed": scenario.seed,
-        "simulated_time_s": end, "steps": int(per_worker) if per_worker.is_integer() else per_worker,
-        "samples": progress.samples, "samples_applied": progress.samples,
+        "schema_version": SCHEMA_VERSION,
+        "status": status,
+        "algorithm": scenario.algorithm.kind,  # type: ignore[attr-defined]
+        "workers": workers,
+        "hosts": scenario.topology.hosts,
+        "seed": scenario.seed,
+        "simulated_time_s": end,
+        "steps": int(per_worker) if per_worker.is_integer() else per_worker,
+        "samples": progress.samples,
+        "samples_applied": progress.samples,
         "samples_per_s": work / end if end > 0 else None,
-        "final_loss": last["test_loss"], "final_accuracy": last["test_accuracy"],
-        "target_accuracy": target, "time_to_target_s": float(reached[0]) if len(reached) else None,
+        "final_loss": last["test_loss"],
+        "final_accuracy": last["test_accuracy"],
+        "target_accuracy": target,
+        "time_to_target_s": float(reached[0]) if len(reached) else None,
         "bytes_sent": float(messages["nbytes"][messages["end_s"] <= end].sum()),
         "mean_staleness": float(staleness.mean()) if len(staleness) else None,
         "max_staleness": float(staleness.max()) if len(staleness) else None,
-        "breakdown": {f"{kind}_s": float(seconds)
-                      for kind, seconds in zip(SPAN_KINDS, total, strict=True)},
+        "breakdown": {
+            f"{kind}_s": float(seconds) for kind, seconds in zip(SPAN_KINDS, total, strict=True)
+        },
         "scaling_efficiency": None,
     }

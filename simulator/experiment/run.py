@@ -1,4 +1,5 @@
 """Runs: a scenario goes in, a result comes out; the same scenario gives the same bytes."""
+
 from __future__ import annotations
 
 import gc
@@ -74,13 +75,28 @@ def build(scenario: Scenario, stack_limit: int | None = None) -> tuple[Cluster, 
     rule, ignored = learning.optimizer.restricted(needs.optimizer)
     job = Job(model, data, rule.build(len(nodes)), model.initial(streams.get("init")))
     cluster = Cluster(
-        env, trace, AlphaBeta(env, graph, trace.messages), nodes, job,
+        env,
+        trace,
+        AlphaBeta(env, graph, trace.messages),
+        nodes,
+        job,
         learning.partition.shards(data, len(nodes), streams.get("partition")),
-        learning.batch_size, scenario.workload,
+        learning.batch_size,
+        scenario.workload,
         ComputeModel(scenario.workload, scenario.stragglers, len(nodes), streams),
-        scenario.storage, streams, servers, scenario.network.all_reduce, stack_limit)
-    cluster.progress = Progress(cluster, stop_rule(scenario, len(nodes), data), needs.lock_step,
-                                learning.batch_size, scenario.evaluate.every or len(data.x))
+        scenario.storage,
+        streams,
+        servers,
+        scenario.network.all_reduce,
+        stack_limit,
+    )
+    cluster.progress = Progress(
+        cluster,
+        stop_rule(scenario, len(nodes), data),
+        needs.lock_step,
+        learning.batch_size,
+        scenario.evaluate.every or len(data.x),
+    )
     return cluster, ignored
 
 
@@ -98,12 +114,15 @@ def stop_rule(scenario: Scenario, workers: int, data: Data) -> StopRule:
 def _ignored(scenario: Scenario, names: tuple[str, ...]) -> list[str]:
     if not names:
         return []
-    return [f"{scenario.algorithm.kind} has no {', '.join(names)}; "  # type: ignore[attr-defined]
-            "learning.optimizer is used without"]
+    return [
+        f"{scenario.algorithm.kind} has no {', '.join(names)}; "  # type: ignore[attr-defined]
+        "learning.optimizer is used without"
+    ]
 
 
-def _result(scenario: Scenario, cluster: Cluster, status: str, ignored: tuple[str, ...],
-            warnings: list[str]) -> Result:
+def _result(
+    scenario: Scenario, cluster: Cluster, status: str, ignored: tuple[str, ...], warnings: list[str]
+) -> Result:
     cluster.progress.evaluate()
     end, diverged = cluster.env.now, cluster.progress.diverged
     for lane in cluster.lanes:
@@ -111,14 +130,23 @@ def _result(scenario: Scenario, cluster: Cluster, status: str, ignored: tuple[st
     if diverged is not None:
         status = "diverged"
         where = "evaluation" if diverged.worker is None else f"worker {diverged.worker}"
-        warnings = [*warnings, f"diverged: the loss is no number from step {diverged.step} on "
-                               f"({where}, {diverged.time_s:g} s)"]
+        warnings = [
+            *warnings,
+            f"diverged: the loss is no number from step {diverged.step} on "
+            f"({where}, {diverged.time_s:g} s)",
+        ]
     details: dict[str, Any] = {
         "specification": scenario.algorithm.specification,
         "ignored_settings": [f"learning.optimizer.{name}" for name in ignored],
-        "all_reduce": {group.name: choice for group in cluster.groups
-                       for choice in group.choices.values()},
+        "all_reduce": {
+            group.name: choice for group in cluster.groups for choice in group.choices.values()
+        },
         "diverged": asdict(diverged) if diverged else None,
     }
-    return Result(scenario, summarise(scenario, cluster, end, status, diverged),
-                  tables_of(cluster, end, scenario), details, tuple(warnings))
+    return Result(
+        scenario,
+        summarise(scenario, cluster, end, status, diverged),
+        tables_of(cluster, end, scenario),
+        details,
+        tuple(warnings),
+    )

@@ -4,6 +4,7 @@ A dataclass says once what a part can be told; its fields, constraints and units
 a strict model here, its registry a union that `kind` tells apart.  pydantic stays at
 this border: `build` turns validated settings into the dataclass again.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -84,8 +85,8 @@ def _annotation(hint: Any, default: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return settings_for(hint, default if dataclasses.is_dataclass(default) else None)  # type: ignore[arg-type]
     if get_origin(hint) is tuple:
-        inner = _annotation(get_args(hint)[0], None)
-        return Annotated[tuple[inner, ...], BeforeValidator(_tuple)]
+        inner: Any = _annotation(get_args(hint)[0], None)
+        return Annotated[tuple.__class_getitem__((inner, ...)), BeforeValidator(_tuple)]
     if get_origin(hint) in (Union, types.UnionType):
         return Union[tuple(_annotation(part, None) for part in get_args(hint))]  # noqa: UP007
     return hint
@@ -123,9 +124,11 @@ def _as_settings(annotation: Any, default: Any) -> Any:
         return default
     model = settings_for(type(default), None if hasattr(default, "kind") else default)
     hints = get_type_hints(type(default), include_extras=True)
-    values = {item.name: _as_settings(hints[item.name], getattr(default, item.name))
-              for item in settable(type(default))}
-    return model.model_construct(**values)    # a default need not be checked
+    values = {
+        item.name: _as_settings(hints[item.name], getattr(default, item.name))
+        for item in settable(type(default))
+    }
+    return model.model_construct(**values)  # a default need not be checked
 
 
 def dump(part: Any, *, units: bool) -> Any:

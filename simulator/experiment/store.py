@@ -1,4 +1,5 @@
 """The store: one folder per run, named by content, which appears whole or not at all."""
+
 from __future__ import annotations
 
 import csv
@@ -31,8 +32,9 @@ def run_folder(out: Path, scenario: Scenario) -> Path:
     return out / "runs" / name
 
 
-def save(result: Result, out: Path, *, trace: bool = False,
-         volatile: Mapping[str, Any] | None = None) -> Path:
+def save(
+    result: Result, out: Path, *, trace: bool = False, volatile: Mapping[str, Any] | None = None
+) -> Path:
     """Write a result folder and return its path.
 
     Parameters
@@ -180,5 +182,7 @@ def _errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{printable(str(error.filename or folder))} cannot be written: "
-                         f"{error.strerror}; choose another folder with --out") from None
+        raise StoreError(
+            f"{printable(str(error.filename or folder))} cannot be written: "
+            f"{error.strerror}; choose another folder with --out"
+        ) from None

@@ -1,4 +1,5 @@
 """Sweeps: one scenario, some settings varied, several seeds; the runs one after the other."""
+
 from __future__ import annotations
 
 import io
@@ -13,8 +14,9 @@ from typing import Any
 
 from simulator.errors import Problem, ScenarioError, printable
 from simulator.experiment.document import Document, parse_value
+from simulator.experiment.loading import Override, apply_overrides, check
 from simulator.experiment.measure import measured
-from simulator.experiment.scenario import Override, Scenario, apply_overrides, check
+from simulator.experiment.scenario import Scenario
 from simulator.experiment.store import finished, save, table_text, write_text
 
 
@@ -53,8 +55,13 @@ class Sweep:
         axes = dict(self.axes) | ({} if self.seeds is None else {"seed": range(self.seeds)})
         for values in product(*axes.values()):
             document = deepcopy(self.document)
-            apply_overrides(document, [Override(path, value, f"--grid {path}={value}")
-                                       for path, value in zip(axes, values, strict=True)])
+            apply_overrides(
+                document,
+                [
+                    Override(path, value, f"--grid {path}={value}")
+                    for path, value in zip(axes, values, strict=True)
+                ],
+            )
             try:
                 found.append(check(document, self.allow_outside))
             except ScenarioError as error:
@@ -72,9 +79,15 @@ def axis(text: str) -> tuple[str, list[Any]]:
     """
     path, separator, values = text.partition("=")
     if not separator or not path or not values:
-        raise ScenarioError([Problem(f"--grid {printable(text)}", "",
-                                     "expected path=value,value, such as "
-                                     "algorithm.kind=sync-sgd,async-ps")])
+        raise ScenarioError(
+            [
+                Problem(
+                    f"--grid {printable(text)}",
+                    "",
+                    "expected path=value,value, such as algorithm.kind=sync-sgd,async-ps",
+                )
+            ]
+        )
     return path, parse_value(f"[{values}]", f"--grid {text}")
 
 
@@ -88,8 +101,9 @@ class Entry:
     error: str = ""
 
 
-def execute(scenarios: Sequence[Scenario], out: Path,
-            report: Callable[[Entry], None] = lambda entry: None) -> list[Entry]:
+def execute(
+    scenarios: Sequence[Scenario], out: Path, report: Callable[[Entry], None] = lambda entry: None
+) -> list[Entry]:
     """Run *scenarios* one after the other; finished ones are reused, a failed one is noted."""
     entries = []
     for scenario in scenarios:
@@ -116,8 +130,9 @@ def write_sweep(out: Path, sweep: Sweep) -> None:
 
     stream = io.StringIO()
     axes = {path: list(values) for path, values in sweep.axes.items()}
-    YAML(pure=True).dump({"scenario": sweep.document.data,
-                          "sweep": {"grid": axes, "seeds": sweep.seeds}}, stream)
+    YAML(pure=True).dump(
+        {"scenario": sweep.document.data, "sweep": {"grid": axes, "seeds": sweep.seeds}}, stream
+    )
     write_text(out / "sweep.yaml", stream.getvalue())
 
 
@@ -125,8 +140,10 @@ def write_index(out: Path, entries: Sequence[Entry]) -> None:
     """Write ``index.csv``: one row per run, settings by dotted path, then the summary."""
     rows = [dict(_index_row(out, entry)) for entry in entries]
     names = list(dict.fromkeys(name for row in rows for name in row))
-    write_text(out / "index.csv", table_text(
-        {name: [str(row.get(name, "")) for row in rows] for name in names}))
+    write_text(
+        out / "index.csv",
+        table_text({name: [str(row.get(name, "")) for row in rows] for name in names}),
+    )
 
 
 def _index_row(out: Path, entry: Entry) -> Iterator[tuple[str, Any]]:
@@ -138,8 +155,10 @@ def _index_row(out: Path, entry: Entry) -> Iterator[tuple[str, Any]]:
         return
     summary = json.loads((entry.folder / "summary.json").read_text())
     for name, value in flat(summary):
-        yield (name if name not in ("seed", "algorithm") else f"summary.{name}",
-               "" if value is None else value)
+        yield (
+            name if name not in ("seed", "algorithm") else f"summary.{name}",
+            "" if value is None else value,
+        )
 
 
 def flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,5 @@
 """Learning: models, data, optimisers.  Pure numpy; knows no time and no network."""
+
 from simulator.learning.data import Data, prepare
 from simulator.learning.datasets import DATASETS
 from simulator.learning.models import MODELS, Model
@@ -7,5 +8,16 @@ from simulator.learning.partition import PARTITIONS
 from simulator.learning.sampling import Sampler
 from simulator.learning.schedules import SCHEDULES
 
-__all__ = ["DATASETS", "MODELS", "OPTIMIZERS", "PARTITIONS", "SCHEDULES", "Data", "Model",
-           "Optimizer", "Sampler", "State", "prepare"]
+__all__ = [
+    "DATASETS",
+    "MODELS",
+    "OPTIMIZERS",
+    "PARTITIONS",
+    "SCHEDULES",
+    "Data",
+    "Model",
+    "Optimizer",
+    "Sampler",
+    "State",
+    "prepare",
+]

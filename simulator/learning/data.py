@@ -1,4 +1,5 @@
 """Data: a training and a test set, standardised, checked and read-only."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -74,8 +75,9 @@ class Data:
         return self.x.dtype
 
 
-def prepare(dataset: Dataset, name: str, data_seed: int, test_fraction: float,
-            dtype: str = "float32") -> Data:
+def prepare(
+    dataset: Dataset, name: str, data_seed: int, test_fraction: float, dtype: str = "float32"
+) -> Data:
     """Read *dataset*, check it, split off a test set and standardise the inputs.
 
     Inputs are shifted and scaled to mean 0 and variance 1 per feature over the training
@@ -114,17 +116,24 @@ def prepare(dataset: Dataset, name: str, data_seed: int, test_fraction: float,
 def _check(raw: Raw, name: str) -> None:
     for part, (x, y) in {"": (raw.x, raw.y), " (test)": raw.test or (raw.x, raw.y)}.items():
         if x.ndim not in (2, 3) or len(x) != len(y) or y.ndim != 1 or not len(x):
-            raise DataError(f"{name}{part}: x has shape {x.shape} and y {y.shape}; expected "
-                            "(n, features) or (n, height, width) and (n,) with n > 0")
+            raise DataError(
+                f"{name}{part}: x has shape {x.shape} and y {y.shape}; expected "
+                "(n, features) or (n, height, width) and (n,) with n > 0"
+            )
         for array, label in ((x, "x"), (y, "y")):
             if not np.isfinite(array).all():
                 row, *column = np.argwhere(~np.isfinite(array))[0].tolist()
                 at = f"row {row}" + (f", column {column[0]}" if column else "")
-                raise DataError(f"{name}{part}: {label} is not finite in {at}; "
-                                "remove or fill such samples first")
-        if raw.classes is not None and not (np.equal(np.mod(y, 1), 0).all() and y.min() >= 0
-                                            and y.max() < raw.classes):
-            raise DataError(f"{name}{part}: labels must be whole numbers "
-                            f"0..{raw.classes - 1}, found {y.min()}..{y.max()}")
+                raise DataError(
+                    f"{name}{part}: {label} is not finite in {at}; "
+                    "remove or fill such samples first"
+                )
+        if raw.classes is not None and not (
+            np.equal(np.mod(y, 1), 0).all() and y.min() >= 0 and y.max() < raw.classes
+        ):
+            raise DataError(
+                f"{name}{part}: labels must be whole numbers "
+                f"0..{raw.classes - 1}, found {y.min()}..{y.max()}"
+            )
     if raw.test is not None and raw.test[0].shape[1:] != raw.x.shape[1:]:
         raise DataError(f"{name}: x_test has shape {raw.test[0].shape}, x {raw.x.shape}")

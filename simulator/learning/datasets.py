@@ -1,4 +1,5 @@
 """Data sets: real ones that scikit-learn ships, generated ones, and the user's own."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -21,12 +22,17 @@ DATASETS: Registry[Dataset] = Registry("dataset")
 def _bundled(name: str, skip: int) -> NDArray[Any]:
     """A table of scikit-learn's, read without importing scikit-learn (a second of CPU time)."""
     found = importlib.util.find_spec("sklearn")
-    folder = Path(found.submodule_search_locations[0]) if found and found.submodule_search_locations \
+    folder = (
+        Path(found.submodule_search_locations[0])
+        if found and found.submodule_search_locations
         else Path()
+    )
     path = folder / "datasets" / "data" / name
     if not path.is_file():
-        raise DataError(f"scikit-learn's {name} is not where it used to be ({path}); "
-                        "install scikit-learn 1.5 or newer")
+        raise DataError(
+            f"scikit-learn's {name} is not where it used to be ({path}); "
+            "install scikit-learn 1.5 or newer"
+        )
     return np.loadtxt(path, delimiter=",", skiprows=skip)
 
 
@@ -110,12 +116,15 @@ class Npz:
         arrays = _load(self.path)
         for name in ("x", "y"):
             if name not in arrays:
-                raise DataError(f"{self.path}: no array {name!r}; it holds "
-                                f"{', '.join(sorted(arrays)) or 'nothing'}")
+                raise DataError(
+                    f"{self.path}: no array {name!r}; it holds "
+                    f"{', '.join(sorted(arrays)) or 'nothing'}"
+                )
         for name, array in arrays.items():
             if array.dtype.kind not in "fiub":
-                raise DataError(f"{self.path}: array {name!r} has type {array.dtype}; "
-                                "expected numbers")
+                raise DataError(
+                    f"{self.path}: array {name!r} has type {array.dtype}; expected numbers"
+                )
         y = arrays["y"]
         labels = y.dtype.kind in "iub"
         classes = int(y.max(initial=0)) + 1 if labels else None
@@ -131,5 +140,7 @@ def _load(path: str) -> dict[str, NDArray[Any]]:
                 raise DataError(f"{path} is a single array; expected an .npz with x and y")
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(f"{path} is no readable .npz of plain arrays ({error}); save it with "
-                        "numpy.savez(path, x=..., y=...)") from None
+        raise DataError(
+            f"{path} is no readable .npz of plain arrays ({error}); save it with "
+            "numpy.savez(path, x=..., y=...)"
+        ) from None

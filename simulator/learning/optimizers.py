@@ -6,6 +6,7 @@ State goes in and comes back; nothing is hidden.  All rules follow PyTorch's SGD
     v = momentum * v + q
     w = w - rate * (q  |  v  |  q + momentum * v)        plain | heavy ball | Nesterov
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -59,8 +60,10 @@ def sgd(rate: Rate, weight_decay: float = 0.0) -> Optimizer:
         return State(0, None)
 
     def update(grad: Array, state: State, params: Array) -> tuple[Array, State]:
-        return (-rate(state.step) * decayed(grad, params, weight_decay),
-                State(state.step + 1, None))
+        return (
+            -rate(state.step) * decayed(grad, params, weight_decay),
+            State(state.step + 1, None),
+        )
 
     return Optimizer(init, update)
 
@@ -123,8 +126,9 @@ class SGD:
     def rate(self, workers: int) -> Rate:
         """Learning rate by step."""
         peak = self.lr * (workers if self.linear_scaling else 1)
-        return lambda step: (peak * self.schedule.factor(step)
-                             * warm_up(step, self.warmup_steps, self.warmup_from))
+        return lambda step: (
+            peak * self.schedule.factor(step) * warm_up(step, self.warmup_steps, self.warmup_from)
+        )
 
     def build(self, workers: int) -> Optimizer:
         rate = self.rate(workers)
@@ -136,7 +140,10 @@ class SGD:
     def restricted(self, takes: frozenset[str]) -> tuple[SGD, tuple[str, ...]]:
         """These settings without what an algorithm does not take, and the names of that."""
         plain = SGD()
-        ignored = tuple(name for name in ("momentum", "weight_decay", "linear_scaling")
-                        if name not in takes and getattr(self, name) != getattr(plain, name))
+        ignored = tuple(
+            name
+            for name in ("momentum", "weight_decay", "linear_scaling")
+            if name not in takes and getattr(self, name) != getattr(plain, name)
+        )
         kept = replace(self, **{name: getattr(plain, name) for name in ignored})
         return kept, ignored

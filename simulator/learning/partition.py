@@ -1,4 +1,5 @@
 """Partitions: which training samples each worker owns."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -26,8 +27,10 @@ PARTITIONS: Registry[Partition] = Registry("partition")
 
 def _enough(data: Data, shards: int, what: str) -> None:
     if shards > len(data.x):
-        raise DataError(f"{shards} {what} but only {len(data.x)} training samples in {data.name}; "
-                        "use fewer or a larger data set (dataset: classification takes samples:)")
+        raise DataError(
+            f"{shards} {what} but only {len(data.x)} training samples in {data.name}; "
+            "use fewer or a larger data set (dataset: classification takes samples:)"
+        )
 
 
 @PARTITIONS.register("iid")
@@ -69,8 +72,9 @@ class Dirichlet:
     def shards(self, data: Data, workers: int, rng: np.random.Generator) -> list[Indices]:
         _enough(data, workers, "workers")
         if data.classes is None:
-            raise DataError(f"{data.name} is a regression problem; partition dirichlet needs "
-                            "labels (use iid)")
+            raise DataError(
+                f"{data.name} is a regression problem; partition dirichlet needs labels (use iid)"
+            )
         parts: list[list[Any]] = [[] for _ in range(workers)]
         for label in range(data.classes):
             members = rng.permutation(np.flatnonzero(data.y == label))

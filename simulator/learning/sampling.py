@@ -1,10 +1,11 @@
 """Sampling: the endless sequence of samples that one worker reads."""
+
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-_REFILL = 512          # sample numbers drawn ahead at the least
+_REFILL = 512  # sample numbers drawn ahead at the least
 
 
 class Sampler:
@@ -40,8 +41,8 @@ class Sampler:
         while end > len(self._ahead):
             passes = np.tile(self._shard, (self._passes, 1))
             fresh = self._rng.permuted(passes, axis=1).reshape(-1)
-            self._ahead = np.concatenate([self._ahead[self._at:], fresh])
+            self._ahead = np.concatenate([self._ahead[self._at :], fresh])
             end, self._at = end - self._at, 0
-        batch = self._ahead[self._at:end]
+        batch = self._ahead[self._at : end]
         self._at = end
         return batch

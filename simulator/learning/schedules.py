@@ -1,4 +1,5 @@
 """Learning-rate schedules: functions from a worker's own step to a factor."""
+
 from __future__ import annotations
 
 import math

@@ -4,6 +4,7 @@ The oldest and cheapest cost model (Hockney; `docs/glossary.md`).  Within one pl
 ranks of a host share its NIC; between plans and messages nothing is shared, except that
 point-to-point messages queue first-come-first-served at the NICs of both ends.
 """
+
 from __future__ import annotations
 
 import heapq
@@ -46,7 +47,7 @@ class AlphaBeta:
         self.router = Router(graph, self.links)
         self.carriers: list[Carrier] = []
         self._carrier_of: dict[Any, int] = {}
-        self._sending = [0.0] * len(self.links.ends)       # when each NIC is free again, s
+        self._sending = [0.0] * len(self.links.ends)  # when each NIC is free again, s
         self._receiving = [0.0] * len(self.links.ends)
         self._arrivals: list[tuple[float, int, Activity, Callable[[], Any]]] = []
         self._order = count()
@@ -64,8 +65,14 @@ class AlphaBeta:
         event.finish(end - now, busy=((begin, end),))
         return event
 
-    def call(self, client: str, server: str, nbytes: float, answer_nbytes: float,
-             handler: Callable[[], Any]) -> Event:
+    def call(
+        self,
+        client: str,
+        server: str,
+        nbytes: float,
+        answer_nbytes: float,
+        handler: Callable[[], Any],
+    ) -> Event:
         """Event whose value *handler* gave when the request had arrived at *server*.
 
         Request and answer take their places in the queues of both NICs at once, so one
@@ -83,7 +90,7 @@ class AlphaBeta:
             busy = ((begin, arrived), (again, end))
         answer = Activity(self.env, f"the answer of {server}")
         heapq.heappush(self._arrivals, (arrived, next(self._order), answer, handler))
-        answer.callbacks.append(self._settle)  # type: ignore[union-attr]
+        answer.callbacks.append(self._settle)
         answer.finish(end - now, busy=busy)
         return answer
 
@@ -110,8 +117,9 @@ class AlphaBeta:
         carrier = self._carrier_of.get(route)
         if carrier is None:
             edges = np.array(route.edges)
-            carrier = self._carrier(route, Carrier(route.source, route.target, edges,
-                                                   np.ones(len(edges))))
+            carrier = self._carrier(
+                route, Carrier(route.source, route.target, edges, np.ones(len(edges)))
+            )
         self._messages.append((carrier, kind, nbytes, begin, end))
 
     def _carrier(self, key: Any, carrier: Carrier) -> int:
@@ -127,8 +135,9 @@ class AlphaBeta:
         total, seconds, per_round, carried = np.zeros(len(latency)), 0.0, [], 0.0
         for part in plan.rounds:
             load, longest = np.zeros(len(latency)), 0.0
-            for source, target, nbytes in zip(part.source.tolist(), part.target.tolist(),
-                                              part.nbytes.tolist(), strict=True):
+            for source, target, nbytes in zip(
+                part.source.tolist(), part.target.tolist(), part.nbytes.tolist(), strict=True
+            ):
                 if nodes[source] != nodes[target]:
                     route = self.router.route(nodes[source], nodes[target])
                     longest = max(longest, route.latency)

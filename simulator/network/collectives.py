@@ -4,6 +4,7 @@ A plan is proved right by replaying it with sets (`Plan.moves`), priced by a cos
 model, aggregated into loads on links, or played message by message.  Equal rounds
 are stored once with a repeat count, so a ring over thousands of ranks is one row.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
@@ -125,13 +126,19 @@ def _tree_pairs(n: int) -> list[list[tuple[int, int]]]:
     return rounds
 
 
-def _relabelled(rounds: list[list[tuple[int, int]]], ranks: Sequence[int]
-                ) -> list[list[tuple[int, int]]]:
+def _relabelled(
+    rounds: list[list[tuple[int, int]]], ranks: Sequence[int]
+) -> list[list[tuple[int, int]]]:
     return [[(ranks[a], ranks[b]) for a, b in pairs] for pairs in rounds]
 
 
-def _whole(name: str, n: int, nbytes: float, root: int | None,
-           phases: Sequence[tuple[list[list[tuple[int, int]]], bool]]) -> Plan:
+def _whole(
+    name: str,
+    n: int,
+    nbytes: float,
+    root: int | None,
+    phases: Sequence[tuple[list[list[tuple[int, int]]], bool]],
+) -> Plan:
     """A plan that sends the whole payload in every message."""
     rounds = tuple(_round(pairs, nbytes) for phase, _ in phases for pairs in phase)
 
@@ -193,13 +200,17 @@ def two_level_all_reduce(hosts: Sequence[Sequence[int]], nbytes: float) -> Plan:
     n, q = sum(map(len, hosts)), len(hosts)
     trees = [_relabelled(_tree_pairs(len(ranks)), ranks) for ranks in hosts]
     depth = max(map(len, trees))
-    inside = [[pair for tree in trees if level < len(tree) for pair in tree[level]]
-              for level in range(depth)]
+    inside = [
+        [pair for tree in trees if level < len(tree) for pair in tree[level]]
+        for level in range(depth)
+    ]
     leaders = [ranks[0] for ranks in hosts]
     ring = [(leader, leaders[(i + 1) % q]) for i, leader in enumerate(leaders)]
-    rounds = ([_round(pairs, nbytes) for pairs in inside]
-              + ([_round(ring, nbytes / q, 2 * (q - 1))] if q > 1 else [])
-              + [_round(pairs, nbytes) for pairs in _turned(inside)])
+    rounds = (
+        [_round(pairs, nbytes) for pairs in inside]
+        + ([_round(ring, nbytes / q, 2 * (q - 1))] if q > 1 else [])
+        + [_round(pairs, nbytes) for pairs in _turned(inside)]
+    )
 
     def moves() -> Iterator[list[Move]]:
         for pairs in inside:

@@ -3,6 +3,7 @@
 A network turns bytes into seconds on a topology.  Every operation starts when it is
 called and returns an event.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -17,8 +18,17 @@ from simulator.network.collectives import Plan
 from simulator.network.link import Links
 from simulator.network.routing import Router
 
-MESSAGE_KINDS = ("message", "push", "pull", "all-reduce", "reduce", "broadcast", "all-gather",
-                 "reduce-scatter", "barrier")
+MESSAGE_KINDS = (
+    "message",
+    "push",
+    "pull",
+    "all-reduce",
+    "reduce",
+    "broadcast",
+    "all-gather",
+    "reduce-scatter",
+    "barrier",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +117,14 @@ class Network(Protocol):
 
     def send(self, source: str, target: str, nbytes: float, kind: str = "message") -> Event: ...
 
-    def call(self, client: str, server: str, nbytes: float, answer_nbytes: float,
-             handler: Callable[[], Any]) -> Event: ...
+    def call(
+        self,
+        client: str,
+        server: str,
+        nbytes: float,
+        answer_nbytes: float,
+        handler: Callable[[], Any],
+    ) -> Event: ...
 
     def price(self, plan: Plan, nodes: Sequence[str]) -> Price: ...
 

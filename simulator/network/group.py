@@ -3,10 +3,11 @@
 The n-th call of every rank belongs together.  Every operation starts at once and
 returns an event: yield it now to block, yield it later to overlap.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +19,12 @@ from simulator.network.fabric import Network, Play, Prepared
 
 Array = NDArray[np.floating[Any]]
 Parts = Sequence[Any]
+Value = TypeVar("Value")
 Merge = Callable[[Parts], Any]
 Shape = Literal["star", "tree"]
 
 
-def frozen(value: Any) -> Any:
+def frozen(value: Value) -> Value:
     """Mark an array read-only: parameters and gradients are values, not buffers."""
     if isinstance(value, np.ndarray) and value.flags.writeable:
         value.flags.writeable = False
@@ -88,8 +90,14 @@ class Group:
         Algorithm of all-reduce, or ``"auto"`` for the cheapest by price.
     """
 
-    def __init__(self, network: Network, nodes: Sequence[str], nbytes: float, name: str,
-                 all_reduce: str = "auto"):
+    def __init__(
+        self,
+        network: Network,
+        nodes: Sequence[str],
+        nbytes: float,
+        name: str,
+        all_reduce: str = "auto",
+    ):
         self.network, self.nodes, self.name = network, list(nodes), name
         self.size, self.nbytes = len(self.nodes), nbytes
         self.choices: dict[float, str] = {}
@@ -106,27 +114,37 @@ class Group:
         """Event whose value is the mean over all contributions."""
         return self._join("all-reduce", rank, value, _mean, self._size(nbytes))
 
-    def all_reduce(self, rank: int, value: Any, nbytes: float | None = None,
-                   merge: Merge = _sum) -> Event:
+    def all_reduce(
+        self, rank: int, value: Any, nbytes: float | None = None, merge: Merge = _sum
+    ) -> Event:
         """Event whose value is the sum over all ranks, or what *merge* makes of the parts."""
         return self._join("all-reduce", rank, value, merge, self._size(nbytes))
 
-    def reduce(self, rank: int, value: Any = None, nbytes: float | None = None,
-               merge: Merge = _wide_sum, shape: Shape = "star") -> Event:
+    def reduce(
+        self,
+        rank: int,
+        value: Any = None,
+        nbytes: float | None = None,
+        merge: Merge = _wide_sum,
+        shape: Shape = "star",
+    ) -> Event:
         """Event whose value at rank 0 is the sum in float64; *value* is None for a mere receiver.
 
         Another rank is done when its own part is sent and gets None.
         """
         return self._join("reduce", rank, value, merge, self._size(nbytes), shape)
 
-    def broadcast(self, rank: int, value: Any = None, nbytes: float | None = None,
-                  shape: Shape = "star") -> Event:
+    def broadcast(
+        self, rank: int, value: Any = None, nbytes: float | None = None, shape: Shape = "star"
+    ) -> Event:
         """Event whose value is the one that rank 0 gave.
 
         With ``shape="star"`` a rank is done when rank 0 is ready and it has joined
         itself; with ``"tree"`` a late rank also delays those that it passes the value to.
         """
-        return self._join("broadcast", rank, value, lambda parts: parts[0], self._size(nbytes), shape)
+        return self._join(
+            "broadcast", rank, value, lambda parts: parts[0], self._size(nbytes), shape
+        )
 
     def all_gather(self, rank: int, value: Any, nbytes: float | None = None) -> Event:
         """Event whose value is the tuple of all parts; *nbytes* is the size of one part."""
@@ -134,9 +152,13 @@ class Group:
 
     def reduce_scatter(self, rank: int, value: Array, nbytes: float | None = None) -> Event:
         """Event whose value is the sum, cut into one slice per rank; take your own."""
-        return self._join("reduce-scatter", rank, value,
-                          lambda parts: tuple(map(frozen, np.array_split(_sum(parts), self.size))),
-                          self._size(nbytes))
+        return self._join(
+            "reduce-scatter",
+            rank,
+            value,
+            lambda parts: tuple(map(frozen, np.array_split(_sum(parts), self.size))),
+            self._size(nbytes),
+        )
 
     def barrier(self, rank: int) -> Event:
         """Event that fires when every rank has come here."""
@@ -145,8 +167,9 @@ class Group:
     def _size(self, nbytes: float | None) -> float:
         return self.nbytes if nbytes is None else nbytes
 
-    def _join(self, kind: str, rank: int, value: Any, combine: Merge, nbytes: float,
-              shape: str = "") -> Event:
+    def _join(
+        self, kind: str, rank: int, value: Any, combine: Merge, nbytes: float, shape: str = ""
+    ) -> Event:
         number = self._calls[rank]
         self._calls[rank] += 1
         call = self._open.get(number)
@@ -154,8 +177,10 @@ class Group:
             call = self._open[number] = _Call(combine)
             rooted = kind == "reduce"
             call.play = self.network.play(
-                self._plan(kind, nbytes, shape), kind,
-                lambda rank: call.value() if rank == 0 or not rooted else None)
+                self._plan(kind, nbytes, shape),
+                kind,
+                lambda rank: call.value() if rank == 0 or not rooted else None,
+            )
         call.parts[rank] = frozen(value)
         if len(call.parts) == self.size:
             del self._open[number]
@@ -174,8 +199,10 @@ class Group:
             return table[shape](self.size, nbytes)
         if kind == "barrier":
             return collectives.tree_all_reduce(self.size, 0.0)
-        ring = {"all-gather": collectives.ring_all_gather,
-                "reduce-scatter": collectives.ring_reduce_scatter}
+        ring = {
+            "all-gather": collectives.ring_all_gather,
+            "reduce-scatter": collectives.ring_reduce_scatter,
+        }
         return ring[kind](self.size, nbytes)
 
     def _choose(self, nbytes: float) -> Plan:
@@ -184,7 +211,9 @@ class Group:
             self.choices[nbytes] = f"{self._algorithm}, as the scenario says"
             return collectives.ALL_REDUCE[self._algorithm](self._hosts, nbytes)
         plans = {name: make(self._hosts, nbytes) for name, make in collectives.ALL_REDUCE.items()}
-        prices = {name: self.network.price(plan, self.nodes).seconds for name, plan in plans.items()}
+        prices = {
+            name: self.network.price(plan, self.nodes).seconds for name, plan in plans.items()
+        }
         best = min(prices, key=prices.__getitem__)
         listed = ", ".join(f"{name} {seconds:.6g} s" for name, seconds in prices.items())
         self.choices[nbytes] = f"{best}, the cheapest for {nbytes:.6g} B: {listed}"

@@ -1,4 +1,5 @@
 """Link directions: every direction of every link of a topology, as arrays."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

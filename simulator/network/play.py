@@ -5,6 +5,7 @@ entered.  In a rooted operation every rank has a time of its own: a message runs
 both its ends have reached its round, and a rank leaves a round when all its messages
 of that round are delivered.
 """
+
 from __future__ import annotations
 
 from collections import deque
@@ -22,8 +23,7 @@ Result = Callable[[int], Any]
 class TogetherPlay:
     """All ranks leave together and share one event."""
 
-    def __init__(self, env: Clock, prepared: Prepared, result: Result, label: str,
-                 record: Record):
+    def __init__(self, env: Clock, prepared: Prepared, result: Result, label: str, record: Record):
         self._env, self._prepared, self._result, self._record = env, prepared, result, record
         self._entered: list[int] = []
         self._label = label
@@ -34,8 +34,7 @@ class TogetherPlay:
         if len(self._entered) == self._prepared.plan.ranks:
             now, seconds = self._env.now, self._prepared.price.seconds
             self._record(now, now + seconds)
-            self._event.finish(seconds, busy=((now, now + seconds),),
-                               late=lambda: self._result(0))
+            self._event.finish(seconds, busy=((now, now + seconds),), late=lambda: self._result(0))
         return self._event
 
     def _describe(self) -> str:
@@ -46,15 +45,14 @@ class TogetherPlay:
 class RootedPlay:
     """A reduce to, or a broadcast from, one rank: every rank has its own end."""
 
-    def __init__(self, env: Clock, prepared: Prepared, result: Result, label: str,
-                 record: Record):
+    def __init__(self, env: Clock, prepared: Prepared, result: Result, label: str, record: Record):
         self._env, self._result, self._record, self._label = env, result, record, label
         self._seconds = prepared.price.per_round
         self._agenda = agendas(prepared.plan)
         self._hands_over = None if prepared.plan.root_waits else prepared.plan.root
         self._position = [0] * prepared.plan.ranks
         self._since: list[float] = [0.0] * prepared.plan.ranks
-        self._reached: dict[tuple[int, int], float] = {}      # (rank, round) -> s
+        self._reached: dict[tuple[int, int], float] = {}  # (rank, round) -> s
         self._busy: dict[int, list[tuple[float, float]]] = {}
         self._events: dict[int, Activity] = {}
 
@@ -69,7 +67,7 @@ class RootedPlay:
     def _advance(self, rank: int) -> list[int]:
         """Let *rank* go on as far as is known; returns the ranks that this may free."""
         freed = []
-        for number, others in self._agenda[rank][self._position[rank]:]:
+        for number, others in self._agenda[rank][self._position[rank] :]:
             if (rank, number) not in self._reached:
                 self._reached[rank, number] = self._since[rank]
                 freed += [other for other in others if (other, number) in self._reached]
@@ -86,9 +84,14 @@ class RootedPlay:
         return freed
 
     def _leave(self, rank: int) -> None:
-        self._events[rank].finish(self._since[rank] - self._env.now, busy=tuple(self._busy[rank]),
-                                  late=lambda: self._result(rank))
-        if len(self._events) == len(self._agenda) and all(e.triggered for e in self._events.values()):
+        self._events[rank].finish(
+            self._since[rank] - self._env.now,
+            busy=tuple(self._busy[rank]),
+            late=lambda: self._result(rank),
+        )
+        if len(self._events) == len(self._agenda) and all(
+            e.triggered for e in self._events.values()
+        ):
             times = [time for busy in self._busy.values() for interval in busy for time in interval]
             if times:
                 self._record(min(times), max(times))

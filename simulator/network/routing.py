@@ -1,8 +1,10 @@
 """Routes: shortest by hops, then by latency, spread over equal ones by d-mod-k."""
+
 from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from simulator.errors import TopologyError
@@ -11,7 +13,7 @@ from simulator.network.link import Links
 if TYPE_CHECKING:
     import networkx as nx
 
-Distance = tuple[int, float]           # hops, then latency
+Distance = tuple[int, float]  # hops, then latency
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +53,12 @@ class Router:
     def __init__(self, graph: nx.Graph[str], links: Links):
         self.links = links
         self.host = {node: _host(graph, node) for node in graph}
-        self._next = {node: list(graph.adj[node]) for node in graph}
-        self._previous = self._next if not graph.is_directed() else {
-            node: list(graph.pred[node]) for node in graph}  # type: ignore[attr-defined]
+        self._next: dict[str, list[str]] = {node: list(graph.adj[node]) for node in graph}
+        self._previous = (
+            self._next
+            if not graph.is_directed()
+            else {node: list(graph.pred[node]) for node in graph}
+        )
         counts: dict[str, int] = {}
         self._number: dict[str, int] = {}
         for node, kind in graph.nodes(data="kind"):
@@ -80,7 +85,9 @@ class Router:
         # Beyond a node of degree one there is only one way, so the search runs between
         # the switches of both ends and is shared by all hosts of a switch.
         near, tail = target, [target]
-        while len(self._previous[near]) == 1 and near != source and self._previous[near][0] != source:
+        while (
+            len(self._previous[near]) == 1 and near != source and self._previous[near][0] != source
+        ):
             near = self._previous[near][0]
             tail.append(near)
         distance = self._towards(near)
@@ -88,9 +95,9 @@ class Router:
             raise TopologyError(f"there is no route from {source!r} to {target!r}")
         while nodes[-1] != near:
             nodes.append(self._hop(nodes[-1], distance, self._number[target]))
-            if nodes[-1] in tail:                      # met the way to the target earlier
+            if nodes[-1] in tail:  # met the way to the target earlier
                 near = nodes[-1]
-        nodes += tail[:tail.index(near)][::-1]
+        nodes += tail[: tail.index(near)][::-1]
         return self._describe(nodes)
 
     def _hop(self, node: str, distance: dict[str, Distance], number: int) -> str:
@@ -123,15 +130,25 @@ class Router:
         return distance
 
     def _describe(self, nodes: list[str]) -> Route:
-        edges = tuple(self.links.index[pair] for pair in zip(nodes, nodes[1:], strict=False))
+        edges = tuple(self.links.index[pair] for pair in pairwise(nodes))
         hosts = [self.host[node] for node in nodes]
-        leaving = max((i for i, host in enumerate(hosts[:-1]) if host == hosts[0] != hosts[i + 1]),
-                      default=0)
-        entering = min((i for i, host in enumerate(hosts[1:]) if host == hosts[-1] != hosts[i]),
-                       default=len(edges) - 1)
+        leaving = max(
+            (i for i, host in enumerate(hosts[:-1]) if host == hosts[0] != hosts[i + 1]), default=0
+        )
+        entering = min(
+            (i for i, host in enumerate(hosts[1:]) if host == hosts[-1] != hosts[i]),
+            default=len(edges) - 1,
+        )
         latency, cost = self.links.latency, self.links.seconds_per_byte
-        return Route(nodes[0], nodes[-1], edges, sum(float(latency[e]) for e in edges),
-                     max(float(cost[e]) for e in edges), edges[leaving], edges[entering])
+        return Route(
+            nodes[0],
+            nodes[-1],
+            edges,
+            sum(float(latency[e]) for e in edges),
+            max(float(cost[e]) for e in edges),
+            edges[leaving],
+            edges[entering],
+        )
 
 
 def _host(graph: nx.Graph[str], node: str) -> str:
@@ -139,5 +156,5 @@ def _host(graph: nx.Graph[str], node: str) -> str:
     if graph.nodes[node]["kind"] == "worker":
         for other in graph.adj[node]:
             if graph.nodes[other]["kind"] == "host":
-                return other
+                return str(other)
     return node

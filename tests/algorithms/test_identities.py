@@ -1,11 +1,12 @@
 """Invariants and identities T2, T4, T6, T11, T13-T15, T27, T29-T31 of the specifications."""
+
 import numpy as np
 import pytest
 
 from simulator.algorithms.dc_s3gd import correction
 from simulator.cluster import Worker
-from simulator.learning import Sampler
 from simulator.engine import Streams
+from simulator.learning import Sampler
 from tests.make import played, scenario, simulate
 
 F64 = {"learning": {"dtype": "float64", "optimizer": {"momentum": 0.9, "weight_decay": 0.01}}}
@@ -41,38 +42,64 @@ def rows(kept, ranks, steps):
 
 def batches(cluster, steps, seed=0, size=8):
     """The batches that every worker will draw, drawn here: (worker, step, sample)."""
-    return np.array([[sampler.next().copy() for _ in range(steps)] for sampler in (
-        Sampler(w._sampler._shard, size, Streams(seed).get("data", w.rank)) for w in cluster.workers)])
+    return np.array(
+        [
+            [sampler.next().copy() for _ in range(steps)]
+            for sampler in (
+                Sampler(w._sampler._shard, size, Streams(seed).get("data", w.rank))
+                for w in cluster.workers
+            )
+        ]
+    )
 
 
 def test_t2_bytes_and_messages_of_the_specifications():
     n, nbytes, steps = 4, 10e6, 12
     topology = {"hosts": 4, "gpus_per_host": 1}
-    for kind, per_step in (("sync-sgd", 2 * (n - 1) * nbytes), ("dc-s3gd", 2 * (n - 1) * nbytes),
-                           ("local-sgd", 2 * (n - 1) * nbytes / 8), ("async-ps", 2 * n * nbytes)):
-        result = simulate(topology=topology, network={"all_reduce": "ring"}, stop={"steps": 16},
-                          algorithm={"kind": kind})
+    for kind, per_step in (
+        ("sync-sgd", 2 * (n - 1) * nbytes),
+        ("dc-s3gd", 2 * (n - 1) * nbytes),
+        ("local-sgd", 2 * (n - 1) * nbytes / 8),
+        ("async-ps", 2 * n * nbytes),
+    ):
+        result = simulate(
+            topology=topology,
+            network={"all_reduce": "ring"},
+            stop={"steps": 16},
+            algorithm={"kind": kind},
+        )
         assert result.summary["bytes_sent"] == pytest.approx(16 * per_step)
         links = result.tables["links"]
-        nic = [b for s, t, b in zip(links["source"], links["target"], links["nbytes"], strict=True)
-               if (s, t) == ("host0", "switch0")][0]
+        nic = next(
+            b
+            for s, t, b in zip(links["source"], links["target"], links["nbytes"], strict=True)
+            if (s, t) == ("host0", "switch0")
+        )
         if kind != "async-ps":
-            assert nic == pytest.approx(16 * per_step / n)          # 2(N-1)/N m per direction
+            assert nic == pytest.approx(16 * per_step / n)  # 2(N-1)/N m per direction
     # LSGD: G m up and G m down inside each host, one ring of Q communicators.
     result = simulate(algorithm={"kind": "layered-sgd"}, network={"all_reduce": "ring"})
     kinds = result.tables["messages"]["kind"]
-    assert [kinds.count(k) for k in ("reduce", "all-reduce", "broadcast")] == [2 * steps, steps, 2 * steps]
+    assert [kinds.count(k) for k in ("reduce", "all-reduce", "broadcast")] == [
+        2 * steps,
+        steps,
+        2 * steps,
+    ]
     assert result.summary["bytes_sent"] == pytest.approx(steps * nbytes * (4 + 4 + 2))
 
 
 @pytest.mark.parametrize("kind", ["sync-sgd", "layered-sgd", "dc-s3gd", "local-sgd", "async-ps"])
 def test_t4_one_slow_worker(kind):
     """Asynchronous: the others' step counts stay; synchronous: all take the same number."""
+
     def counts(factor):
         result = simulate(
-            topology={"hosts": 4, "gpus_per_host": 1}, algorithm={"kind": kind},
-            workload={"gradient": "1 kB", "noise": "none"}, stop={"time": "5.01 s", "steps": None},
-            stragglers=[{"kind": "slow-workers", "workers": [2], "factor": factor}])
+            topology={"hosts": 4, "gpus_per_host": 1},
+            algorithm={"kind": kind},
+            workload={"gradient": "1 kB", "noise": "none"},
+            stop={"time": "5.01 s", "steps": None},
+            stragglers=[{"kind": "slow-workers", "workers": [2], "factor": factor}],
+        )
         return np.bincount(result.tables["steps"]["worker"], minlength=4)
 
     fair, slow = counts(1.0), counts(3.0)
@@ -117,9 +144,16 @@ def test_t13_layered_sgd_without_loading_gains_nothing():
 
 def test_t13_time_is_independent_of_the_number_of_groups_while_loading_hides_the_all_reduce():
     disk = {"kind": "local-disk", "latency": 0.5, "bandwidth": 1e12}
-    times = [simulate(**QUIET, storage=disk, topology={"hosts": hosts}, learning={"dataset": "digits"},
-                      algorithm={"kind": "layered-sgd"}).summary["simulated_time_s"]
-             for hosts in (2, 4, 8, 16)]
+    times = [
+        simulate(
+            **QUIET,
+            storage=disk,
+            topology={"hosts": hosts},
+            learning={"dataset": "digits"},
+            algorithm={"kind": "layered-sgd"},
+        ).summary["simulated_time_s"]
+        for hosts in (2, 4, 8, 16)
+    ]
     # only the last step, after which nothing is loaded, shows the all-reduce
     last = [2 * (q - 1) * (20e-6 + 10e6 / q * 8 / 10e9) for q in (2, 4, 8, 16)]
     np.testing.assert_allclose(np.array(times) - last, times[0] - last[0], rtol=1e-12)
@@ -161,24 +195,32 @@ def test_local_sgd_averages_models_every_period_steps(history):
 
 def test_t27_homogeneous_workers_have_delay_workers_minus_one():
     for n in (1, 3, 6):
-        result = simulate(**QUIET, topology={"hosts": n, "gpus_per_host": 0},
-                          algorithm={"kind": "async-ps"})
+        result = simulate(
+            **QUIET, topology={"hosts": n, "gpus_per_host": 0}, algorithm={"kind": "async-ps"}
+        )
         staleness = result.tables["steps"]["staleness"]
-        assert (staleness[n:] == n - 1).all()              # the first round sees 0 .. n-1
+        assert (staleness[n:] == n - 1).all()  # the first round sees 0 .. n-1
         assert sorted(staleness[:n]) == list(range(n))
 
 
 def test_t27_mean_delay_approaches_workers_minus_one_for_any_speed_mix():
-    result = simulate(topology={"hosts": 5, "gpus_per_host": 0}, algorithm={"kind": "async-ps"},
-                      workload={"gradient": "1 kB"}, stop={"steps": 400},
-                      stragglers=[{"kind": "slow-workers", "workers": [0, 3], "factor": 2.7}])
+    result = simulate(
+        topology={"hosts": 5, "gpus_per_host": 0},
+        algorithm={"kind": "async-ps"},
+        workload={"gradient": "1 kB"},
+        stop={"steps": 400},
+        stragglers=[{"kind": "slow-workers", "workers": [0, 3], "factor": 2.7}],
+    )
     assert result.summary["mean_staleness"] == pytest.approx(4, rel=0.01)
 
 
 def test_async_ps_against_a_loop_over_arrivals():
     """T21 as well: the server's value is w0 plus all pushed changes, each of a stale model."""
-    cluster = played(learning={"dtype": "float64", "optimizer": {"weight_decay": 0.01}},
-                     algorithm={"kind": "async-ps"}, topology={"hosts": 4, "gpus_per_host": 0})
+    cluster = played(
+        learning={"dtype": "float64", "optimizer": {"weight_decay": 0.01}},
+        algorithm={"kind": "async-ps"},
+        topology={"hosts": 4, "gpus_per_host": 0},
+    )
     job, drawn = cluster.job, batches(cluster, 40)
     pushes = [(begin, end, source) for source, kind, begin, end in _messages(cluster) if kind == 1]
     x, held = job.start, {f"host{i}": (job.start, 0) for i in range(4)}
@@ -193,27 +235,34 @@ def test_async_ps_against_a_loop_over_arrivals():
 
 def _messages(cluster):
     table = cluster.trace.messages.columns()
-    for carrier, kind, begin, end in zip(table["carrier"], table["kind"], table["start_s"],
-                                         table["end_s"], strict=True):
+    for carrier, kind, begin, end in zip(
+        table["carrier"], table["kind"], table["start_s"], table["end_s"], strict=True
+    ):
         yield cluster.network.carriers[carrier].source, int(kind), begin, end
 
 
 @pytest.mark.parametrize("compensation", [0.0, 0.2, 1.5])
 def test_t29_dc_s3gd_against_a_lock_step_loop(history, compensation):
     """w_i(t+1) = mean model + own change; replicas agree after the final wait."""
-    cluster = played(learning={"dtype": "float64", "optimizer": {"momentum": 0.9}},
-                     algorithm={"kind": "dc-s3gd", "compensation": compensation})
+    cluster = played(
+        learning={"dtype": "float64", "optimizer": {"momentum": 0.9}},
+        algorithm={"kind": "dc-s3gd", "compensation": compensation},
+    )
     job, drawn = cluster.job, batches(cluster, 12)
     w, v, distance = np.tile(job.start, (4, 1)), np.zeros((4, job.model.size)), None
-    centre = job.start.copy()                            # w0 + sum of mean changes
+    centre = job.start.copy()  # w0 + sum of mean changes
     for t in range(12):
         _, g = job.model.gradients(w, job.data.x[drawn[:, t]], job.data.y[drawn[:, t]])
         if distance is None:
             distance = np.zeros_like(w)
         product = g * g * distance
         size = np.linalg.norm(product, axis=1, keepdims=True)
-        scale = np.divide(compensation * np.linalg.norm(g, axis=1, keepdims=True), size,
-                          out=np.zeros_like(size), where=size > 0)
+        scale = np.divide(
+            compensation * np.linalg.norm(g, axis=1, keepdims=True),
+            size,
+            out=np.zeros_like(size),
+            where=size > 0,
+        )
         v = 0.9 * v + g + scale * product
         change = -0.05 * v
         np.testing.assert_allclose(distance.sum(0), 0, atol=1e-12)
@@ -235,11 +284,12 @@ def test_t30_the_correction_has_its_share_of_the_gradient():
         assert (np.sign(c) == np.sign(d)).all()
         assert not correction(g, np.zeros_like(d), 0.2).any()
     tiny = correction(np.float32([1e-15, 1e-15]), np.float32([1e-15, 0]), 0.2)
-    assert np.linalg.norm(tiny) > 0                          # no underflow to the zero guard
+    assert np.linalg.norm(tiny) > 0  # no underflow to the zero guard
 
 
 def test_t30_same_data_on_all_workers_is_sync_sgd(monkeypatch):
     """Nobody is stale if everybody does the same."""
+
     def same_data(self, *arguments):
         shards = original(self, *arguments)
         return [shards[0]] * len(shards)
@@ -249,8 +299,13 @@ def test_t30_same_data_on_all_workers_is_sync_sgd(monkeypatch):
     original = Iid.shards
     monkeypatch.setattr(Iid, "shards", same_data)
     streams_get = Streams.get
-    monkeypatch.setattr(Streams, "get", lambda self, purpose, *index: streams_get(
-        self, purpose, *((0,) if purpose == "data" else index)))
+    monkeypatch.setattr(
+        Streams,
+        "get",
+        lambda self, purpose, *index: streams_get(
+            self, purpose, *((0,) if purpose == "data" else index)
+        ),
+    )
     flat, stale = played(**F64), played(**F64, algorithm={"kind": "dc-s3gd"})
     np.testing.assert_allclose(stale.workers[2].params, flat.workers[2].params, atol=1e-12)
 

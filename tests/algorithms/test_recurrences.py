@@ -3,6 +3,7 @@
 Compute and loading times are drawn here from the named streams, step by step, and the
 end of every worker's steps is compared with what the simulation recorded.
 """
+
 import heapq
 
 import numpy as np
@@ -16,15 +17,18 @@ N, STEPS, SEED = 6, 30, 3
 COMPUTE, SLOW = 0.1, 2.5
 NIC, LATENCY = 10e9, 1e-5
 GRADIENT = 1e8
-NOISES = {"lognormal": ({"kind": "lognormal", "sigma": 0.4}, LognormalNoise(0.4)),
-          "gamma": ({"kind": "gamma", "cv": 0.7}, GammaNoise(0.7))}
+NOISES = {
+    "lognormal": ({"kind": "lognormal", "sigma": 0.4}, LognormalNoise(0.4)),
+    "gamma": ({"kind": "gamma", "cv": 0.7}, GammaNoise(0.7)),
+}
 BOTH = pytest.mark.parametrize("noise", NOISES)
 
 
 def compute_times(noise):
     """c[i, t]: lognormal or gamma noise, worker 1 slow throughout."""
-    c = np.array([COMPUTE * NOISES[noise][1].draw(Streams(SEED).get("noise", i), 64)
-                  for i in range(N)])
+    c = np.array(
+        [COMPUTE * NOISES[noise][1].draw(Streams(SEED).get("noise", i), 64) for i in range(N)]
+    )
     c[1] *= SLOW
     return c
 
@@ -32,13 +36,20 @@ def compute_times(noise):
 def ends(noise, kind, steps=STEPS, hosts=N, gpus=0, storage="none", **more):
     """L[i, t]: recorded end of step t of worker i."""
     result = simulate(
-        seed=SEED, topology={"hosts": hosts, "gpus_per_host": gpus,
-                             "host_link": {"bandwidth": NIC, "latency": LATENCY},
-                             "intra_host": {"bandwidth": 1e11, "latency": 5e-6}},
+        seed=SEED,
+        topology={
+            "hosts": hosts,
+            "gpus_per_host": gpus,
+            "host_link": {"bandwidth": NIC, "latency": LATENCY},
+            "intra_host": {"bandwidth": 1e11, "latency": 5e-6},
+        },
         network={"all_reduce": "ring"},
         workload={"gradient": GRADIENT, "compute": COMPUTE, "noise": NOISES[noise][0]},
         stragglers=[{"kind": "slow-workers", "workers": [1], "factor": SLOW}],
-        storage=storage, algorithm={"kind": kind} | more, stop={"steps": steps})
+        storage=storage,
+        algorithm={"kind": kind} | more,
+        stop={"steps": steps},
+    )
     table = result.tables["steps"]
     finished = np.full((N, steps), np.nan)
     for worker, step, end in zip(table["worker"], table["step"], table["end_s"], strict=True):
@@ -55,8 +66,11 @@ def ring(n, nbytes=GRADIENT):
 @BOTH
 def test_r1_sync_sgd(noise):
     """L(t) = max_j(L(t-1) + T_io,j + c_j(t)) + T_ar."""
-    disk = {"kind": "local-disk", "latency": {"kind": "gamma", "mean": 0.05, "cv": 0.5},
-            "bandwidth": 1e12}
+    disk = {
+        "kind": "local-disk",
+        "latency": {"kind": "gamma", "mean": 0.05, "cv": 0.5},
+        "bandwidth": 1e12,
+    }
     got, _ = ends(noise, "sync-sgd", storage=disk)
     c, now = compute_times(noise), 0.0
     io = np.array([0.05 * GammaNoise(0.5).draw(Streams(SEED).get("load", i), 64) for i in range(N)])
@@ -70,13 +84,16 @@ def test_r1_sync_sgd(noise):
 @pytest.mark.parametrize("groups", [1, 2, 3])
 def test_r5_layered_sgd(noise, groups):
     """T12.  C_q = max F_i + T_red; A = max C_q + T_gar; b_i = max(A, R_i + T_io,i) + T_bc."""
-    disk = {"kind": "local-disk", "latency": {"kind": "gamma", "mean": 0.2, "cv": 0.8},
-            "bandwidth": 1e12}
+    disk = {
+        "kind": "local-disk",
+        "latency": {"kind": "gamma", "mean": 0.2, "cv": 0.8},
+        "bandwidth": 1e12,
+    }
     got, _ = ends(noise, "layered-sgd", hosts=groups, gpus=N // groups, storage=disk)
     c = compute_times(noise)
     io = np.array([0.2 * GammaNoise(0.8).draw(Streams(SEED).get("load", i), 64) for i in range(N)])
     io += 64 * 110_000 * 8 / 1e12
-    inside = 5e-6 + GRADIENT * 8 / 1e11                  # T_red, T_bc and R_i - F_i alike
+    inside = 5e-6 + GRADIENT * 8 / 1e11  # T_red, T_bc and R_i - F_i alike
     between = ring(groups) if groups > 1 else 0.0
     f = io[:, 0] + c[:, 0]
     members = np.arange(N).reshape(groups, -1)
@@ -114,7 +131,7 @@ def test_r9_dc_s3gd(noise, gradient, monkeypatch):
         now = np.maximum(now + c[:, t], a)
         a = now.max() + ring(N, gradient)
         np.testing.assert_allclose(got[:, t], now, rtol=1e-12)
-    assert result.summary["simulated_time_s"] == pytest.approx(a, rel=1e-12)   # the final wait
+    assert result.summary["simulated_time_s"] == pytest.approx(a, rel=1e-12)  # the final wait
 
 
 def server_queue(c, nbytes, steps):
@@ -154,12 +171,19 @@ def test_r12_async_ps(noise, gradient, monkeypatch):
 
 def test_r9_homogeneous_period():
     """max(c, T_ar) for DC-S3GD against c + T_ar for sync-sgd; never better than twice."""
+
     def period(kind, nbytes):
-        result = simulate(topology={"hosts": 4, "gpus_per_host": 0,
-                                    "host_link": {"bandwidth": NIC, "latency": LATENCY}},
-                          network={"all_reduce": "ring"}, stop={"steps": 50},
-                          workload={"gradient": nbytes, "compute": 0.1, "noise": "none"},
-                          algorithm={"kind": kind})
+        result = simulate(
+            topology={
+                "hosts": 4,
+                "gpus_per_host": 0,
+                "host_link": {"bandwidth": NIC, "latency": LATENCY},
+            },
+            network={"all_reduce": "ring"},
+            stop={"steps": 50},
+            workload={"gradient": nbytes, "compute": 0.1, "noise": "none"},
+            algorithm={"kind": kind},
+        )
         steps = result.tables["steps"]
         return (steps["end_s"].max() - steps["end_s"].min()) / 49
 

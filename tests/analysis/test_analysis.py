@@ -1,4 +1,5 @@
 """Analysis: reads folders only; pictures are the same bytes every time."""
+
 import json
 import shutil
 
@@ -19,8 +20,18 @@ def save_runs(out, **changes):
     for kind in ("sync-sgd", "async-ps"):
         for seed in (0, 1):
             for hosts in (1, 2):
-                save(run(scenario(algorithm={"kind": kind}, seed=seed, topology={"hosts": hosts},
-                                  stop={"steps": 20}, **changes)), out)
+                save(
+                    run(
+                        scenario(
+                            algorithm={"kind": kind},
+                            seed=seed,
+                            topology={"hosts": hosts},
+                            stop={"steps": 20},
+                            **changes,
+                        )
+                    ),
+                    out,
+                )
     return out
 
 
@@ -32,7 +43,11 @@ def results(tmp_path_factory):
 def test_runs_are_found_once_and_in_order(results):
     runs = load([results, results, next((results / "runs").iterdir())])
     assert [(*run.key, run.summary["seed"]) for run in runs] == [
-        (kind, workers, seed) for kind in ("async-ps", "sync-sgd") for workers in (2, 4) for seed in (0, 1)]
+        (kind, workers, seed)
+        for kind in ("async-ps", "sync-sgd")
+        for workers in (2, 4)
+        for seed in (0, 1)
+    ]
     assert set(runs[0].table("steps").columns) >= {"worker", "step", "loss"}
     assert runs[0].setting("topology.hosts") == 1
 
@@ -51,10 +66,17 @@ def test_comparison_takes_medians_over_seeds(results):
 
 
 def test_the_answer_comes_in_words():
-    rows = [{"algorithm": "a", "workers": 4, "t": 2.0}, {"algorithm": "b", "workers": 4, "t": 3.0},
-            {"algorithm": "a", "workers": 8, "t": None}, {"algorithm": "c", "workers": 16, "t": 1.0}]
-    assert answers(rows, "t") == ["4 workers: a is first with t = 2; b needs 50% more.",
-                                  "8 workers: no run has a t.", "16 workers: only c has a t, 1."]
+    rows = [
+        {"algorithm": "a", "workers": 4, "t": 2.0},
+        {"algorithm": "b", "workers": 4, "t": 3.0},
+        {"algorithm": "a", "workers": 8, "t": None},
+        {"algorithm": "c", "workers": 16, "t": 1.0},
+    ]
+    assert answers(rows, "t") == [
+        "4 workers: a is first with t = 2; b needs 50% more.",
+        "8 workers: no run has a t.",
+        "16 workers: only c has a t, 1.",
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -104,9 +126,14 @@ def test_folders_without_results(tmp_path):
         load([tmp_path])
 
 
-@pytest.mark.parametrize(("name", "content", "message"), [
-    ("summary.json", "{", "cannot be read"), ("manifest.json", "[]", "not what paceline writes"),
-    ("summary.json", json.dumps({"schema_version": 99}), "newer version")])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("summary.json", "{", "cannot be read"),
+        ("manifest.json", "[]", "not what paceline writes"),
+        ("summary.json", json.dumps({"schema_version": 99}), "newer version"),
+    ],
+)
 def test_damaged_folders_are_named(results, tmp_path, name, content, message):
     folder = tmp_path / "run"
     shutil.copytree(next((results / "runs").iterdir()), folder)

@@ -3,6 +3,9 @@
 One SimPy process, one Store and one numpy gradient per worker, every replica with
 parameters of its own: how one would write it without thinking about speed.
 """
+
+from itertools import pairwise
+
 import numpy as np
 import simpy
 
@@ -27,18 +30,21 @@ def gradient(params, x, y):
 
 
 def start(rng):
-    return [(rng.normal(0, (2 / i) ** 0.5, (i, o)).astype(np.float32), np.zeros(o, np.float32))
-            for i, o in zip(WIDTHS, WIDTHS[1:], strict=False)]
+    return [
+        (rng.normal(0, (2 / i) ** 0.5, (i, o)).astype(np.float32), np.zeros(o, np.float32))
+        for i, o in pairwise(WIDTHS)
+    ]
 
 
 def step(params, grads):
-    return [(w - RATE * dw, b - RATE * db)
-            for (w, b), (dw, db) in zip(params, grads, strict=True)]
+    return [(w - RATE * dw, b - RATE * db) for (w, b), (dw, db) in zip(params, grads, strict=True)]
 
 
 def average(parts):
-    return [tuple(sum(part[layer][k] for part in parts) / len(parts) for k in (0, 1))
-            for layer in range(len(parts[0]))]
+    return [
+        tuple(sum(part[layer][k] for part in parts) / len(parts) for k in (0, 1))
+        for layer in range(len(parts[0]))
+    ]
 
 
 def sync(data, workers, steps, transfer=0.01):
@@ -61,8 +67,9 @@ def sync(data, workers, steps, transfer=0.01):
     def averager():
         for _ in range(steps):
             parts = []
-            for _ in range(workers):
-                parts.append((yield gathered.get()))
+            while len(parts) < workers:
+                part = yield gathered.get()
+                parts.append(part)
             mean = average(parts)
             yield env.timeout(transfer)
             for box in boxes:

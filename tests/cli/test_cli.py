@@ -1,4 +1,5 @@
 """The command line: what is printed where, exit codes, and errors that help."""
+
 import json
 import subprocess
 import sys
@@ -54,32 +55,57 @@ def test_swapping_names_what_is_dropped(paceline, tmp_path):
     assert "dropped period" in err
 
 
-MISTAKES = "seed: -1\nnme: x\ntopology: {kind: ring}\nstop: {time: 5 GB}\nlearning: {batch_size: 0}\n"
+MISTAKES = (
+    "seed: -1\nnme: x\ntopology: {kind: ring}\nstop: {time: 5 GB}\nlearning: {batch_size: 0}\n"
+)
 
 
 def test_five_mistakes_five_messages_exit_2_and_no_folder(paceline, tmp_path):
     (tmp_path / "bad.yaml").write_text(MISTAKES)
-    for command in (("run",), ("validate",), ("sweep", "--grid", "algorithm.kind=sync-sgd,async-ps")):
+    for command in (
+        ("run",),
+        ("validate",),
+        ("sweep", "--grid", "algorithm.kind=sync-sgd,async-ps"),
+    ):
         code, out, err = paceline(*command, "bad.yaml")
         assert (code, out) == (2, "")
         assert [line.split(": ")[:2] for line in err.splitlines()] == [
-            ["bad.yaml:1:1", "seed"], ["bad.yaml:2:1", "nme"], ["bad.yaml:3:1", "topology"],
-            ["bad.yaml:4:8", "stop.time"], ["bad.yaml:5:12", "learning.batch_size"]]
+            ["bad.yaml:1:1", "seed"],
+            ["bad.yaml:2:1", "nme"],
+            ["bad.yaml:3:1", "topology"],
+            ["bad.yaml:4:8", "stop.time"],
+            ["bad.yaml:5:12", "learning.batch_size"],
+        ]
     assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["run", "nowhere.yaml"], "cannot be read"), (["run", "quickstrt"], "did you mean 'quickstart'"),
-    (["run", "quickstart", "--sed", "1"], "No such option"), (["run"], "Missing argument"),
-    (["run", "quickstart", "-S", "nonsense"], "expected path=value"),
-    (["run", "quickstart", "--nodes", "0"], "0 is not in the range"),
-    (["run", "quickstart", "-S", "topology.hosts=[1"], "-S topology.hosts=[1"),
-    (["sweep", "quickstart", "--grid", "algorithm.kind"], "expected path=value,value"),
-    (["sweep", "quickstart", "--grid", "algorithm.kind=sync-sgd,sinc-sgd"], "did you mean 'sync-sgd'"),
-    (["sweep", "quickstart", "--nodes", "2,x"], "topology.hosts: expected a whole number, not 'x'"),
-    (["compare", "nothing"], "nothing holds no results"), (["plot", "nothing"], "nothing holds no results"),
-    (["list", "algoritms"], "algorithms"), (["init", "x.yaml", "--template", "quickstrt"], "did you mean"),
-    (["frobnicate"], "No such command"), (["init", "x.txt"], "should end in .yaml")])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "nowhere.yaml"], "cannot be read"),
+        (["run", "quickstrt"], "did you mean 'quickstart'"),
+        (["run", "quickstart", "--sed", "1"], "No such option"),
+        (["run"], "Missing argument"),
+        (["run", "quickstart", "-S", "nonsense"], "expected path=value"),
+        (["run", "quickstart", "--nodes", "0"], "0 is not in the range"),
+        (["run", "quickstart", "-S", "topology.hosts=[1"], "-S topology.hosts=[1"),
+        (["sweep", "quickstart", "--grid", "algorithm.kind"], "expected path=value,value"),
+        (
+            ["sweep", "quickstart", "--grid", "algorithm.kind=sync-sgd,sinc-sgd"],
+            "did you mean 'sync-sgd'",
+        ),
+        (
+            ["sweep", "quickstart", "--nodes", "2,x"],
+            "topology.hosts: expected a whole number, not 'x'",
+        ),
+        (["compare", "nothing"], "nothing holds no results"),
+        (["plot", "nothing"], "nothing holds no results"),
+        (["list", "algoritms"], "algorithms"),
+        (["init", "x.yaml", "--template", "quickstrt"], "did you mean"),
+        (["frobnicate"], "No such command"),
+        (["init", "x.txt"], "should end in .yaml"),
+    ],
+)
 def test_mistakes_exit_with_2_and_say_what_would_be_right(paceline, tmp_path, arguments, message):
     code, out, err = paceline(*arguments)
     assert code == 2
@@ -115,21 +141,47 @@ def test_a_failed_run_of_a_sweep_exits_with_3(paceline, monkeypatch):
 
 
 def test_sweep_compare_plot(paceline, tmp_path):
-    code, out, _ = paceline("sweep", "quickstart", "-S", "stop.steps=60", "--nodes", "1,2", "--seeds", 2,
-                            "--grid", "algorithm.kind=sync-sgd,async-ps", "-o", "res")
+    code, out, _ = paceline(
+        "sweep",
+        "quickstart",
+        "-S",
+        "stop.steps=60",
+        "--nodes",
+        "1,2",
+        "--seeds",
+        2,
+        "--grid",
+        "algorithm.kind=sync-sgd,async-ps",
+        "-o",
+        "res",
+    )
     assert code == 0
     assert out.count("completed") == 8
-    assert {"sweep.yaml", "index.csv", "runs"} == {path.name for path in (tmp_path / "res").iterdir()}
+    assert {"sweep.yaml", "index.csv", "runs"} == {
+        path.name for path in (tmp_path / "res").iterdir()
+    }
     code, out, _ = paceline("compare", "res", "-o", "cmp")
     assert code == 0
     assert "8 workers: async-ps is first with time_to_target_s" in out
     names = {path.name for path in (tmp_path / "cmp").iterdir()}
-    assert names == {"comparison.md", "loss.png", "accuracy.png", "target.png", "breakdown.png", "timeline.png"}
+    assert names == {
+        "comparison.md",
+        "loss.png",
+        "accuracy.png",
+        "target.png",
+        "breakdown.png",
+        "timeline.png",
+    }
     rows = json.loads(paceline("compare", "res", "--json")[1])
     assert [(row["algorithm"], row["workers"], row["seeds"]) for row in rows][:2] == [
-        ("async-ps", 4, 2), ("sync-sgd", 4, 2)]
-    rows = json.loads(paceline("compare", "res", "--json", "--by", "topology.hosts",
-                               "--metric", "simulated_time_s")[1])
+        ("async-ps", 4, 2),
+        ("sync-sgd", 4, 2),
+    ]
+    rows = json.loads(
+        paceline(
+            "compare", "res", "--json", "--by", "topology.hosts", "--metric", "simulated_time_s"
+        )[1]
+    )
     assert {row["topology.hosts"] for row in rows} == {"1", "2"}
     assert paceline("compare", "res", "--metric", "sped")[0] == 2
     assert paceline("compare", "res", "--by", "algorithm.knd")[0] == 2
@@ -140,8 +192,10 @@ def test_sweep_compare_plot(paceline, tmp_path):
 
 
 def test_validate_init_schema_and_lists(paceline, tmp_path):
-    assert paceline("validate", "quickstart")[1] == \
-        "quickstart: ok, 8 workers on 2 hosts, 1,600 worker-steps\n"
+    assert (
+        paceline("validate", "quickstart")[1]
+        == "quickstart: ok, 8 workers on 2 hosts, 1,600 worker-steps\n"
+    )
     assert paceline("init")[0] == 0
     assert paceline("validate", "scenario.yaml")[0] == 0
     assert paceline("init")[0] == 2
@@ -175,19 +229,31 @@ def test_a_diverged_run_is_a_result(paceline):
 def fresh(code, **environment):
     import os
 
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          env={**os.environ, **environment}).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environment},
+    ).stdout
 
 
 HEAVY = ("pandas", "matplotlib", "sklearn", "scipy", "numba", "networkx")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["validate", "quickstart"],
-                                       ["list", "algorithms"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["validate", "quickstart"], ["list", "algorithms"]]
+)
 def test_nothing_heavy_is_imported_for_a_small_command(arguments):
     """E23: the CPU time itself is a benchmark."""
-    loaded = fresh("import sys\nfrom simulator.cli import call\n"
-                   f"call({arguments!r})\nprint()\nprint(*sys.modules)").splitlines()[-1].split()
+    loaded = (
+        fresh(
+            "import sys\nfrom simulator.cli import call\n"
+            f"call({arguments!r})\nprint()\nprint(*sys.modules)"
+        )
+        .splitlines()[-1]
+        .split()
+    )
     assert not set(HEAVY) & set(loaded)
     if "--help" in arguments:
         assert not {"numpy", "pydantic", "simpy", "ruamel"} & set(loaded)
@@ -195,6 +261,11 @@ def test_nothing_heavy_is_imported_for_a_small_command(arguments):
 
 def test_a_closed_pipe_is_no_error():
     """E24: `paceline schema | head -1` ends without a traceback."""
-    done = subprocess.run(f"{sys.executable} -m simulator schema | head -c 10", shell=True,
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        f"{sys.executable} -m simulator schema | head -c 10",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.stderr == ""

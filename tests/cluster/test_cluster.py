@@ -1,4 +1,5 @@
 """Random times, storage, stragglers, accounting and progress."""
+
 import math
 
 import numpy as np
@@ -32,8 +33,9 @@ def draws(source):
     return source.draw(np.random.default_rng(7), MANY)
 
 
-@pytest.mark.parametrize("noise", [NoNoise(), LognormalNoise(0.5), GammaNoise(0.4),
-                                   ShiftedExponentialNoise(0.3)])
+@pytest.mark.parametrize(
+    "noise", [NoNoise(), LognormalNoise(0.5), GammaNoise(0.4), ShiftedExponentialNoise(0.3)]
+)
 def test_noise_has_mean_one(noise):
     """Within four standard errors (E11)."""
     x = draws(noise)
@@ -45,12 +47,14 @@ def test_distributions_have_the_shape_they_promise():
     """Kolmogorov-Smirnov against scipy (E11)."""
     from scipy import stats
 
-    for source, law in [(LognormalNoise(0.5), stats.lognorm(0.5, scale=math.exp(-0.125))),
-                        (GammaNoise(0.4), stats.gamma(1 / 0.16, scale=0.16)),
-                        (ShiftedExponentialNoise(0.3), stats.expon(0.7, 0.3)),
-                        (Lognormal(2.0, 0.7), stats.lognorm(0.7, scale=2.0)),
-                        (Gamma(3.0, 0.5), stats.gamma(4, scale=0.75)),
-                        (ShiftedExponential(1.0, 0.5), stats.expon(1.0, 0.5))]:
+    for source, law in [
+        (LognormalNoise(0.5), stats.lognorm(0.5, scale=math.exp(-0.125))),
+        (GammaNoise(0.4), stats.gamma(1 / 0.16, scale=0.16)),
+        (ShiftedExponentialNoise(0.3), stats.expon(0.7, 0.3)),
+        (Lognormal(2.0, 0.7), stats.lognorm(0.7, scale=2.0)),
+        (Gamma(3.0, 0.5), stats.gamma(4, scale=0.75)),
+        (ShiftedExponential(1.0, 0.5), stats.expon(1.0, 0.5)),
+    ]:
         assert stats.kstest(draws(source), law.cdf).pvalue > 0.001, source
     assert set(NOISES) == {"none", "lognormal", "gamma", "shifted-exponential"}
     assert set(DURATIONS) == {"constant", "lognormal", "gamma", "shifted-exponential"}
@@ -71,9 +75,17 @@ def test_one_worker_more_changes_nobody_elses_times():
     assert times(3) == times(50)
 
 
-@pytest.mark.parametrize(("choice", "slow"), [
-    ({"workers": (1, 3)}, 2), ({"count": 3}, 3), ({"fraction": 0.25}, 2), ({"fraction": 0.01}, 1),
-    ({"fraction": 0.0}, 0), ({"count": 0}, 0)])
+@pytest.mark.parametrize(
+    ("choice", "slow"),
+    [
+        ({"workers": (1, 3)}, 2),
+        ({"count": 3}, 3),
+        ({"fraction": 0.25}, 2),
+        ({"fraction": 0.01}, 1),
+        ({"fraction": 0.0}, 0),
+        ({"count": 0}, 0),
+    ],
+)
 def test_slow_workers(choice, slow):
     model = SlowWorkers(factor=2.0, **choice)
     model.check(8)
@@ -83,10 +95,15 @@ def test_slow_workers(choice, slow):
         assert factor(1, 0, 0.0) == factor(3, 0, 0.0) == 2.0
 
 
-@pytest.mark.parametrize(("choice", "message"), [
-    ({}, "exactly one of workers, count, fraction; given: none"),
-    ({"count": 1, "fraction": 0.5}, "given: count, fraction"),
-    ({"workers": (2, 8)}, "no worker 8; the 8 workers are 0..7"), ({"count": 9}, "only 8 workers")])
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({}, "exactly one of workers, count, fraction; given: none"),
+        ({"count": 1, "fraction": 0.5}, "given: count, fraction"),
+        ({"workers": (2, 8)}, "no worker 8; the 8 workers are 0..7"),
+        ({"count": 9}, "only 8 workers"),
+    ],
+)
 def test_slow_workers_that_do_not_exist(choice, message):
     with pytest.raises(InvalidInput, match=message):
         SlowWorkers(**choice).check(8)
@@ -117,8 +134,10 @@ def loader_by_processes(seconds, requests, depth):
     return ready
 
 
-@given(st.lists(st.tuples(st.floats(0.01, 3), st.floats(0.01, 3)), min_size=1, max_size=25),
-       st.integers(1, 5))
+@given(
+    st.lists(st.tuples(st.floats(0.01, 3), st.floats(0.01, 3)), min_size=1, max_size=25),
+    st.integers(1, 5),
+)
 def test_read_ahead_is_a_loader_process_with_a_bounded_buffer(times, depth):
     seconds, pauses = zip(*times, strict=True)
     expected = loader_by_processes(seconds, pauses, depth)
@@ -137,10 +156,20 @@ def test_without_read_ahead_loading_begins_at_the_request():
 
 def test_read_ahead_hides_loading():
     """T_io < T_c: hidden but for the first batch; blocking: always exposed."""
+
     def io(depth):
-        disk = {"kind": "local-disk", "latency": "20 ms", "bandwidth": "1000 Gbit/s", "read_ahead": depth}
-        return simulate(storage=disk, workload={"noise": "none"}, algorithm={"kind": "async-ps"},
-                        topology={"hosts": 1, "gpus_per_host": 1}).summary["breakdown"]["io_s"]
+        disk = {
+            "kind": "local-disk",
+            "latency": "20 ms",
+            "bandwidth": "1000 Gbit/s",
+            "read_ahead": depth,
+        }
+        return simulate(
+            storage=disk,
+            workload={"noise": "none"},
+            algorithm={"kind": "async-ps"},
+            topology={"hosts": 1, "gpus_per_host": 1},
+        ).summary["breakdown"]["io_s"]
 
     one = 0.02 + 64 * 110_000 * 8 / 1e12
     assert io(0) == pytest.approx(12 * one)
@@ -158,14 +187,25 @@ def test_spans_of_a_loader_and_of_hidden_transfers_have_lanes_of_their_own():
 
 def test_waiting_is_idle_until_the_transfer_begins():
     """Worker 0 is fast: it waits for worker 1, then both communicate."""
-    result = simulate(topology={"hosts": 2, "gpus_per_host": 0}, workload={"noise": "none"},
-                      stragglers=[{"kind": "slow-workers", "workers": [1], "factor": 2.0}],
-                      network={"all_reduce": "ring"}, stop={"steps": 1})
+    result = simulate(
+        topology={"hosts": 2, "gpus_per_host": 0},
+        workload={"noise": "none"},
+        stragglers=[{"kind": "slow-workers", "workers": [1], "factor": 2.0}],
+        network={"all_reduce": "ring"},
+        stop={"steps": 1},
+    )
     ring = 2 * (20e-6 + 5e6 * 8 / 10e9)
     spans = result.tables["spans"]
-    own = {rank: {kind: end - start for worker, kind, start, end in zip(
-        spans["worker"], spans["kind"], spans["start_s"], spans["end_s"], strict=True)
-        if worker == rank} for rank in (0, 1)}
+    own = {
+        rank: {
+            kind: end - start
+            for worker, kind, start, end in zip(
+                spans["worker"], spans["kind"], spans["start_s"], spans["end_s"], strict=True
+            )
+            if worker == rank
+        }
+        for rank in (0, 1)
+    }
     assert own[0] == pytest.approx({"compute": 0.05, "idle": 0.05, "communication": ring})
     assert own[1] == pytest.approx({"compute": 0.1, "communication": ring})
 
@@ -185,23 +225,35 @@ def test_an_evaluation_that_crosses_several_multiples_happens_once():
 
 
 def test_stop_at_a_target():
-    result = simulate(stop={"target_accuracy": 0.9, "steps": 5000}, evaluate={"every": 64, "target_accuracy": 0.9})
+    result = simulate(
+        stop={"target_accuracy": 0.9, "steps": 5000}, evaluate={"every": 64, "target_accuracy": 0.9}
+    )
     assert result.summary["status"] == "completed"
     assert result.summary["final_accuracy"] >= 0.9
     assert result.summary["time_to_target_s"] == result.summary["simulated_time_s"]
     assert result.summary["steps"] < 5000
 
 
-@pytest.mark.parametrize(("stop", "worker_steps"), [
-    ({"samples": 100}, 16), ({"epochs": 1.0}, 20), ({"steps": 3}, 12), ({"steps": 3, "samples": 1e6}, 12)])
+@pytest.mark.parametrize(
+    ("stop", "worker_steps"),
+    [
+        ({"samples": 100}, 16),
+        ({"epochs": 1.0}, 20),
+        ({"steps": 3}, 12),
+        ({"steps": 3, "samples": 1e6}, 12),
+    ],
+)
 def test_work_is_counted_in_whole_lock_steps(stop, worker_steps):
     """100 samples are 13 batches of 8: lock step rounds up to 16; one epoch is 142 samples."""
     assert simulate(stop={"steps": None} | stop).summary["samples"] == 8 * worker_steps
 
 
 def test_asynchronous_workers_draw_tickets():
-    result = simulate(stop={"steps": None, "samples": 104}, algorithm={"kind": "async-ps"},
-                      stragglers=[{"kind": "slow-workers", "workers": [0], "factor": 4.0}])
+    result = simulate(
+        stop={"steps": None, "samples": 104},
+        algorithm={"kind": "async-ps"},
+        stragglers=[{"kind": "slow-workers", "workers": [0], "factor": 4.0}],
+    )
     assert result.summary["samples"] == 104
     counts = np.bincount(result.tables["steps"]["worker"], minlength=4)
     assert counts[0] < counts[1:].min()
@@ -236,7 +288,7 @@ def test_changing_a_value_in_place_raises(monkeypatch):
         params = params.copy()
         batch = yield worker.load_batch()
         request = worker.compute_gradient(params, batch)
-        params += 1.0                                # the gradient is not yet evaluated
+        params += 1.0  # the gradient is not yet evaluated
         yield request
 
     monkeypatch.setattr(SyncSGD, "replica", replica)

@@ -1,4 +1,5 @@
 """The engine: when values come, what order means, and what happens when nothing can."""
+
 import math
 
 import numpy as np
@@ -66,7 +67,7 @@ def test_what_is_over_costs_no_event(env):
 
     env.work(process(), "p")
     env.run_to_end()
-    assert next(env._eid) == 2                       # the start and the end of the process
+    assert next(env._eid) == 2  # the start and the end of the process
 
 
 def test_an_activity_is_handed_out_before_its_end_is_known(env, log):
@@ -148,8 +149,12 @@ def test_streams_do_not_depend_on_the_order_of_use():
 
 
 def test_streams_differ_by_seed_purpose_and_index():
-    draws = {float(Streams(seed).get(purpose, index).random())
-             for seed in range(3) for purpose in ("noise", "data") for index in range(3)}
+    draws = {
+        float(Streams(seed).get(purpose, index).random())
+        for seed in range(3)
+        for purpose in ("noise", "data")
+        for index in range(3)
+    }
     assert len(draws) == 18
 
 

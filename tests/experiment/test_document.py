@@ -1,4 +1,5 @@
 """Scenario files: hostile input is refused early, every value keeps its place (S01-S03)."""
+
 import os
 import time
 
@@ -14,9 +15,17 @@ def refused(text):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("text", [
-    "a: !!python/object/apply:os.system ['touch owned']", "a: !!python/name:os.system", "a: !mine 1",
-    "!!map {a: 1}", "a: !!str 1", "a: !!binary aGk="])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: !!python/object/apply:os.system ['touch owned']",
+        "a: !!python/name:os.system",
+        "a: !mine 1",
+        "!!map {a: 1}",
+        "a: !!str 1",
+        "a: !!binary aGk=",
+    ],
+)
 def test_tags_are_refused_with_their_place(text, tmp_path, monkeypatch):
     """S01."""
     monkeypatch.chdir(tmp_path)
@@ -32,11 +41,21 @@ def bomb():
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    (bomb(), "aliases counted in full"), ("[" * 5000 + "]" * 5000, "nested deeper"),
-    ("a: 1\na: 2", "duplicate key"), ("a: \x00", "not allowed|unacceptable"), ("- 1\n- 2", "no mapping"),
-    ("a: [1, 2", "check indentation"), ("\ta: 1", "x.yaml:1:1"), ("a: *nobody", "undefined alias|values"),
-    ("", "no mapping"), ("a: 'open", "check indentation")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (bomb(), "aliases counted in full"),
+        ("[" * 5000 + "]" * 5000, "nested deeper"),
+        ("a: 1\na: 2", "duplicate key"),
+        ("a: \x00", "not allowed|unacceptable"),
+        ("- 1\n- 2", "no mapping"),
+        ("a: [1, 2", "check indentation"),
+        ("\ta: 1", "x.yaml:1:1"),
+        ("a: *nobody", "undefined alias|values"),
+        ("", "no mapping"),
+        ("a: 'open", "check indentation"),
+    ],
+)
 def test_hostile_or_broken_text_is_refused_quickly(text, message):
     """S02."""
     import re
@@ -46,9 +65,15 @@ def test_hostile_or_broken_text_is_refused_quickly(text, message):
     assert time.process_time() - start < 1
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (b"\xff\xfea\x00", "byte order mark"), (b"\xef\xbb\xbfa: 1", "byte order mark"),
-    (b"a: \xff", "no UTF-8 text"), (b"#" * (MAX_BYTES + 1), "larger than 1 MiB")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfea\x00", "byte order mark"),
+        (b"\xef\xbb\xbfa: 1", "byte order mark"),
+        (b"a: \xff", "no UTF-8 text"),
+        (b"#" * (MAX_BYTES + 1), "larger than 1 MiB"),
+    ],
+)
 def test_files_that_are_no_scenario(tmp_path, content, message):
     path = tmp_path / "x.yaml"
     path.write_bytes(content)
@@ -84,8 +109,17 @@ def test_anchors_may_be_used_in_moderation():
     assert document.data == {"a": {"b": 1}, "c": {"b": 1}}
 
 
-@pytest.mark.parametrize(("text", "value"), [("3", 3), ("25 Gbit/s", "25 Gbit/s"), ("[1, 2]", [1, 2]),
-                                             ("{kind: x}", {"kind": "x"}), ("true", True), ("null", None)])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("25 Gbit/s", "25 Gbit/s"),
+        ("[1, 2]", [1, 2]),
+        ("{kind: x}", {"kind": "x"}),
+        ("true", True),
+        ("null", None),
+    ],
+)
 def test_values_of_the_command_line_are_yaml(text, value):
     assert parse_value(text, "-S") == value
 
@@ -95,8 +129,11 @@ def test_setting_marks_the_origin():
     assert document.set("algorithm.kind", "sync-sgd", "-S a") == ["period"]
     assert document.set("dataset.samples", 5, "-S b") == []
     document.set("new.deep.value", 1, "-S c")
-    assert document.data == {"algorithm": {"kind": "sync-sgd"}, "new": {"deep": {"value": 1}},
-                             "dataset": {"kind": "digits", "samples": 5}}
+    assert document.data == {
+        "algorithm": {"kind": "sync-sgd"},
+        "new": {"deep": {"value": 1}},
+        "dataset": {"kind": "digits", "samples": 5},
+    }
     assert document.place(["algorithm", "kind"]) == "-S a"
     assert document.place(["new", "deep", "value"]) == "-S c"
     with pytest.raises(ScenarioError, match="no such place"):

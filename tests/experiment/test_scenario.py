@@ -1,4 +1,5 @@
 """Scenarios: all mistakes at once, each with its place and a remedy."""
+
 import json
 import time
 
@@ -8,7 +9,8 @@ import scenarios
 from simulator.errors import ScenarioError
 from simulator.experiment.catalogue import json_schema, registries
 from simulator.experiment.document import Document, parse
-from simulator.experiment.scenario import Scenario, check, load
+from simulator.experiment.loading import check, load
+from simulator.experiment.scenario import Scenario
 from simulator.experiment.settings import dump
 from tests.make import scenario
 
@@ -39,38 +41,73 @@ def test_five_mistakes_give_five_located_messages():
     ]
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("seeds: 3", "x.yaml:1:1: seeds: no such setting; did you mean 'seed'?"),
-    ("topology: {kind: tours}", "topology: no kind 'tours'; known: star, two-level"),
-    ("topology: {hosts: 2.0}", "topology.hosts: expected a whole number, not 2.0"),
-    ("topology: {hosts: true}", "topology.hosts: expected a whole number, not True"),
-    ("topology: {hosts: '2'}", "topology.hosts: expected a whole number, not '2'"),
-    ("topology: {host_link: {bandwidth: 0}}", "topology.host_link.bandwidth: 0 is zero; expected a rate"),
-    ("topology: {host_link: {latency: -1 us}}", "topology.host_link.latency: '-1 us' is negative"),
-    ("workload: {compute: .nan}", "workload.compute: nan is not finite"),
-    ("workload: {compute: .inf}", "workload.compute: inf is not finite"),
-    ("workload: {gradient: 5 apples}", "no unit 'apples'"),
-    ("workload: 5", "workload: expected a mapping, not 5"),
-    ("workload: {noise: {kind: lognormal, sigma: .inf}}", "workload.noise.sigma: must be"),
-    ("learning: {dtype: float16}", "learning.dtype: no such choice 'float16'"),
-    ("learning: {model: {kind: mlp, hidden: 64}}", "learning.model.hidden: expected a list such as"),
-    ("learning: {model: {kind: mlp, hidden: [64, -1]}}", "learning.model.hidden.1: must be"),
-    ("learning: {optimizer: {nesterov: true}}", "learning.optimizer.nesterov: needs a momentum above 0"),
-    ("network: {all_reduce: rign}", "network.all_reduce: no such choice 'rign'; did you mean 'ring'?"),
-    ("stop: {steps: null}", "stop: says nothing; give steps,"),
-    ("algorithm: {kind: layered-sgd, group_size: 3}", "algorithm: groups of 3 do not divide 8 workers"),
-    ("algorithm: {kind: sync-sgd, momentum: 0.9}", "algorithm.momentum: no such setting"),
-    ("stragglers: [{kind: slow-workers, workers: [9]}]", "x.yaml:1:14: stragglers.0: there is no worker 9"),
-    ("stragglers: [{kind: slow-workers, factor: x, count: 1}]", "stragglers.0.factor: expected a number"),
-    ("failures: {kind: fire}", "failures: no such choice"),
-    ("topology: {hosts: 1000}\nlearning: {dataset: wine}", "learning.partition: 4000 workers but only 142"),
-    ("learning: {dataset: wine, model: cnn}", "learning.model: wine has no images"),
-    ("learning: {dataset: regression, model: quadratic}\nevaluate: {target_accuracy: 0.5}",
-     "evaluate.target_accuracy: regression is a regression problem"),
-    ("learning: {partition: {kind: label-shards, shards_per_worker: 500}}", "4000 label shards but only"),
-    ("storage: {kind: local-disk, latency: soon}", "storage.latency: 'soon' is not a number"),
-    ("evaluate: {every: 0 samples}", "evaluate.every: '0 samples' is zero"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds: 3", "x.yaml:1:1: seeds: no such setting; did you mean 'seed'?"),
+        ("topology: {kind: tours}", "topology: no kind 'tours'; known: star, two-level"),
+        ("topology: {hosts: 2.0}", "topology.hosts: expected a whole number, not 2.0"),
+        ("topology: {hosts: true}", "topology.hosts: expected a whole number, not True"),
+        ("topology: {hosts: '2'}", "topology.hosts: expected a whole number, not '2'"),
+        (
+            "topology: {host_link: {bandwidth: 0}}",
+            "topology.host_link.bandwidth: 0 is zero; expected a rate",
+        ),
+        (
+            "topology: {host_link: {latency: -1 us}}",
+            "topology.host_link.latency: '-1 us' is negative",
+        ),
+        ("workload: {compute: .nan}", "workload.compute: nan is not finite"),
+        ("workload: {compute: .inf}", "workload.compute: inf is not finite"),
+        ("workload: {gradient: 5 apples}", "no unit 'apples'"),
+        ("workload: 5", "workload: expected a mapping, not 5"),
+        ("workload: {noise: {kind: lognormal, sigma: .inf}}", "workload.noise.sigma: must be"),
+        ("learning: {dtype: float16}", "learning.dtype: no such choice 'float16'"),
+        (
+            "learning: {model: {kind: mlp, hidden: 64}}",
+            "learning.model.hidden: expected a list such as",
+        ),
+        ("learning: {model: {kind: mlp, hidden: [64, -1]}}", "learning.model.hidden.1: must be"),
+        (
+            "learning: {optimizer: {nesterov: true}}",
+            "learning.optimizer.nesterov: needs a momentum above 0",
+        ),
+        (
+            "network: {all_reduce: rign}",
+            "network.all_reduce: no such choice 'rign'; did you mean 'ring'?",
+        ),
+        ("stop: {steps: null}", "stop: says nothing; give steps,"),
+        (
+            "algorithm: {kind: layered-sgd, group_size: 3}",
+            "algorithm: groups of 3 do not divide 8 workers",
+        ),
+        ("algorithm: {kind: sync-sgd, momentum: 0.9}", "algorithm.momentum: no such setting"),
+        (
+            "stragglers: [{kind: slow-workers, workers: [9]}]",
+            "x.yaml:1:14: stragglers.0: there is no worker 9",
+        ),
+        (
+            "stragglers: [{kind: slow-workers, factor: x, count: 1}]",
+            "stragglers.0.factor: expected a number",
+        ),
+        ("failures: {kind: fire}", "failures: no such choice"),
+        (
+            "topology: {hosts: 1000}\nlearning: {dataset: wine}",
+            "learning.partition: 4000 workers but only 142",
+        ),
+        ("learning: {dataset: wine, model: cnn}", "learning.model: wine has no images"),
+        (
+            "learning: {dataset: regression, model: quadratic}\nevaluate: {target_accuracy: 0.5}",
+            "evaluate.target_accuracy: regression is a regression problem",
+        ),
+        (
+            "learning: {partition: {kind: label-shards, shards_per_worker: 500}}",
+            "4000 label shards but only",
+        ),
+        ("storage: {kind: local-disk, latency: soon}", "storage.latency: 'soon' is not a number"),
+        ("evaluate: {every: 0 samples}", "evaluate.every: '0 samples' is zero"),
+    ],
+)
 def test_messages_name_place_value_and_remedy(text, message):
     assert message in "\n".join(problems(text))
 
@@ -106,21 +143,30 @@ def test_the_resolved_scenario_is_the_same_scenario():
 def test_an_empty_scenario_has_defaults_for_everything():
     assert check(parse("{}", "x", __import__("pathlib").Path())) == Scenario()
     assert dump(Scenario(), units=True)["topology"]["host_link"] == {
-        "bandwidth": "10 Gbit/s", "latency": "10 us"}
+        "bandwidth": "10 Gbit/s",
+        "latency": "10 us",
+    }
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("dataset: wine", "wine"), ("dataset: {kind: wine}", "wine")])
+@pytest.mark.parametrize(
+    ("text", "value"), [("dataset: wine", "wine"), ("dataset: {kind: wine}", "wine")]
+)
 def test_a_kind_without_settings_may_be_given_by_name(text, value):
-    assert check(parse(f"learning: {{{text}}}", "x", __import__("pathlib").Path())
-                 ).learning.dataset.kind == value
+    assert (
+        check(
+            parse(f"learning: {{{text}}}", "x", __import__("pathlib").Path())
+        ).learning.dataset.kind
+        == value
+    )
 
 
 def test_the_hash_is_over_values_not_spelling():
     one = scenario(workload={"compute": "50 ms"})
     assert scenario(workload={"compute": 0.05}).config_hash() == one.config_hash()
-    assert scenario(workload={"compute": "50 ms"}, name="other", record={"spans": False}
-                    ).config_hash() == one.config_hash()
+    assert (
+        scenario(workload={"compute": "50 ms"}, name="other", record={"spans": False}).config_hash()
+        == one.config_hash()
+    )
     assert scenario(workload={"compute": "51 ms"}).config_hash() != one.config_hash()
     assert scenario(seed=1).config_hash() != one.config_hash()
 
@@ -133,7 +179,9 @@ def test_a_new_model_version_makes_new_hashes(monkeypatch):
 
 
 def test_overrides_go_through_the_same_schema():
-    made = load("quickstart", ["topology.host_link.bandwidth=100 Gbit/s", "learning.model.hidden=[8, 8]"])
+    made = load(
+        "quickstart", ["topology.host_link.bandwidth=100 Gbit/s", "learning.model.hidden=[8, 8]"]
+    )
     assert made.topology.host_link.bandwidth == 100e9
     assert made.learning.model.hidden == (8, 8)
     with pytest.raises(ScenarioError) as caught:
@@ -141,7 +189,8 @@ def test_overrides_go_through_the_same_schema():
     assert str(caught.value).splitlines() == [
         "-S topology.host_link.bandwith=1: topology.host_link.bandwith: no such setting; "
         "did you mean 'bandwidth'?",
-        "-S stragglers.0.factor=fast: stragglers.0.factor: expected a number, not 'fast'"]
+        "-S stragglers.0.factor=fast: stragglers.0.factor: expected a number, not 'fast'",
+    ]
 
 
 def test_a_new_kind_drops_the_old_settings_and_says_so(tmp_path):
@@ -164,8 +213,18 @@ def test_an_unknown_name_is_answered_with_a_suggestion():
         load("quickstrat")
 
 
-@pytest.mark.parametrize("reference", ["../../outside.npz", "/etc/hostname", "/dev/zero",
-                                       "http://example.org/x.npz", "missing.npz", "folder", "fifo"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "../../outside.npz",
+        "/etc/hostname",
+        "/dev/zero",
+        "http://example.org/x.npz",
+        "missing.npz",
+        "folder",
+        "fifo",
+    ],
+)
 def test_files_outside_the_project_are_not_read(tmp_path, reference):
     """S08."""
     import os
@@ -191,7 +250,9 @@ def test_files_inside_the_project_count_by_content(tmp_path):
     path.write_text("learning: {dataset: {kind: npz, path: ../own.npz}}")
     hashes = []
     for value in (1.0, 2.0):
-        np.savez(tmp_path / "own.npz", x=np.arange(80.0).reshape(40, 2) * value, y=np.arange(40) % 2)
+        np.savez(
+            tmp_path / "own.npz", x=np.arange(80.0).reshape(40, 2) * value, y=np.arange(40) % 2
+        )
         made = load(path)
         assert made.data().classes == 2
         hashes.append(made.config_hash())

@@ -1,24 +1,46 @@
 """Result folders: whole or not at all, the same bytes every time, never outside `--out`."""
+
 import gzip
 import json
 
 import pytest
 
 from simulator.errors import StoreError
+from simulator.experiment.document import Document
 from simulator.experiment.run import run
 from simulator.experiment.store import finished, run_folder, save, table_text
 from simulator.experiment.sweep import Sweep, axis, execute, write_index, write_sweep
-from simulator.experiment.document import Document
 from tests.make import SMALL, merged, scenario
 
-KEYS = """schema_version status algorithm workers hosts seed simulated_time_s steps samples
-samples_applied samples_per_s final_loss final_accuracy target_accuracy time_to_target_s bytes_sent
-mean_staleness max_staleness breakdown scaling_efficiency""".split()
+KEYS = [
+    "schema_version",
+    "status",
+    "algorithm",
+    "workers",
+    "hosts",
+    "seed",
+    "simulated_time_s",
+    "steps",
+    "samples",
+    "samples_applied",
+    "samples_per_s",
+    "final_loss",
+    "final_accuracy",
+    "target_accuracy",
+    "time_to_target_s",
+    "bytes_sent",
+    "mean_staleness",
+    "max_staleness",
+    "breakdown",
+    "scaling_efficiency",
+]
 HEADERS = {
-    "steps": "worker,step,start_s,end_s,loss,staleness", "spans": "worker,lane,kind,start_s,end_s",
+    "steps": "worker,step,start_s,end_s,loss,staleness",
+    "spans": "worker,lane,kind,start_s,end_s",
     "messages": "source,target,kind,nbytes,start_s,end_s",
     "links": "source,target,nbytes,busy_s,utilisation",
-    "evaluations": "time_s,samples,step,train_loss,test_loss,test_accuracy"}
+    "evaluations": "time_s,samples,step,train_loss,test_loss,test_accuracy",
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +49,11 @@ def result():
 
 
 def files(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_a_folder_has_what_the_design_says(result, tmp_path):
@@ -39,11 +64,16 @@ def test_a_folder_has_what_the_design_says(result, tmp_path):
     assert list(summary) == KEYS
     assert list(summary["breakdown"]) == ["compute_s", "io_s", "communication_s", "idle_s"]
     for name, header in HEADERS.items():
-        assert gzip.decompress((folder / f"{name}.csv.gz").read_bytes()).decode().splitlines()[0] == header
+        assert (
+            gzip.decompress((folder / f"{name}.csv.gz").read_bytes()).decode().splitlines()[0]
+            == header
+        )
     manifest = json.loads((folder / "manifest.json").read_text())
     assert set(manifest["outputs"]) == set(files(folder)) - {"manifest.json"}
     assert len(list((folder / "trace").iterdir())) == 4
-    assert "two-level" in manifest["all_reduce"]["world"] or "ring" in manifest["all_reduce"]["world"]
+    assert (
+        "two-level" in manifest["all_reduce"]["world"] or "ring" in manifest["all_reduce"]["world"]
+    )
 
 
 def test_same_bytes_in_another_folder(result, tmp_path):
@@ -71,7 +101,7 @@ def test_a_finished_run_is_found_until_it_is_damaged_or_more_is_wanted(result, t
             (folder / name).write_bytes(whole)
     (folder / "manifest.json").write_text("{")
     assert finished(tmp_path, result.scenario) is None
-    save(result, tmp_path)                           # replaces what is damaged
+    save(result, tmp_path)  # replaces what is damaged
     assert finished(tmp_path, result.scenario) == folder
 
 
@@ -97,7 +127,9 @@ def test_what_a_dead_process_left_is_removed(result, tmp_path):
     left = tmp_path / "runs" / f".tmp-{socket.gethostname()}-999999999-x"
     left.mkdir(parents=True)
     save(result, tmp_path)
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == [run_folder(tmp_path, result.scenario).name]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [
+        run_folder(tmp_path, result.scenario).name
+    ]
 
 
 def test_a_file_in_the_way_is_named(result, tmp_path):
@@ -127,19 +159,27 @@ def test_recording_can_be_switched_off_and_thinned():
 def test_tables_are_exact_and_safe_in_spreadsheets():
     import numpy as np
 
-    text = table_text({"name": ["=1+1", "plain"], "x": np.array([0.1, np.nan]), "n": np.array([1, 2])})
+    text = table_text(
+        {"name": ["=1+1", "plain"], "x": np.array([0.1, np.nan]), "n": np.array([1, 2])}
+    )
     assert text == "name,x,n\n'=1+1,0.1,1\nplain,,2\n"
 
 
 def sweep(**axes):
-    return Sweep(Document(merged(SMALL, {"stop": {"steps": 2}}), "t", __import__("pathlib").Path()), axes, 2)
+    return Sweep(
+        Document(merged(SMALL, {"stop": {"steps": 2}}), "t", __import__("pathlib").Path()), axes, 2
+    )
 
 
 def test_a_sweep_is_every_combination_and_resumes(tmp_path):
     plan = sweep(**{"topology.hosts": [1, 2], "algorithm.kind": ["sync-sgd", "async-ps"]})
     made = plan.scenarios()
     assert [(s.topology.hosts, s.algorithm.kind, s.seed) for s in made] == [
-        (hosts, kind, seed) for hosts in (1, 2) for kind in ("sync-sgd", "async-ps") for seed in (0, 1)]
+        (hosts, kind, seed)
+        for hosts in (1, 2)
+        for kind in ("sync-sgd", "async-ps")
+        for seed in (0, 1)
+    ]
     first = execute(made[:3], tmp_path)
     assert [entry.reused for entry in first] == [False] * 3
     second = execute(made, tmp_path)
@@ -149,7 +189,14 @@ def test_a_sweep_is_every_combination_and_resumes(tmp_path):
     lines = (tmp_path / "index.csv").read_text().splitlines()
     assert len(lines) == 9
     header = lines[0].split(",")
-    assert {"run", "topology.hosts", "algorithm.kind", "seed", "time_to_target_s", "breakdown.io_s"} <= set(header)
+    assert {
+        "run",
+        "topology.hosts",
+        "algorithm.kind",
+        "seed",
+        "time_to_target_s",
+        "breakdown.io_s",
+    } <= set(header)
     assert len(header) == len(set(header))
 
 
@@ -171,10 +218,19 @@ def test_one_broken_run_does_not_cost_the_others(tmp_path, monkeypatch):
 
 def test_equal_seeds_share_all_randomness():
     """Common random numbers: compute times are the same whatever the algorithm."""
-    spans = [run(scenario(algorithm={"kind": kind})).tables["spans"] for kind in ("sync-sgd", "dc-s3gd")]
-    times = [[round(end - start, 12) for worker, kind, start, end in zip(
-        table["worker"], table["kind"], table["start_s"], table["end_s"], strict=True)
-        if worker == 2 and kind == "compute"] for table in spans]
+    spans = [
+        run(scenario(algorithm={"kind": kind})).tables["spans"] for kind in ("sync-sgd", "dc-s3gd")
+    ]
+    times = [
+        [
+            round(end - start, 12)
+            for worker, kind, start, end in zip(
+                table["worker"], table["kind"], table["start_s"], table["end_s"], strict=True
+            )
+            if worker == 2 and kind == "compute"
+        ]
+        for table in spans
+    ]
     assert times[0] == times[1]
 
 

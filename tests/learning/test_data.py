@@ -1,4 +1,5 @@
 """Data, partitions and sampling: what every worker reads, and what is refused."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,12 +11,23 @@ from simulator.learning.datasets import BreastCancer, Classification, Digits, Np
 from simulator.learning.partition import Dirichlet, Iid, LabelShards
 
 
-@pytest.mark.parametrize(("dataset", "samples", "features", "classes"), [
-    (Digits(), 1797, 64, 10), (BreastCancer(), 569, 30, 2), (Wine(), 178, 13, 3),
-    (Classification(500, 20, 4), 500, 20, 4), (Regression(300, 9), 300, 9, None)])
+@pytest.mark.parametrize(
+    ("dataset", "samples", "features", "classes"),
+    [
+        (Digits(), 1797, 64, 10),
+        (BreastCancer(), 569, 30, 2),
+        (Wine(), 178, 13, 3),
+        (Classification(500, 20, 4), 500, 20, 4),
+        (Regression(300, 9), 300, 9, None),
+    ],
+)
 def test_data_sets(dataset, samples, features, classes):
     data = prepare(dataset, "data", 0, 0.25)
-    assert (len(data.x) + len(data.x_test), data.features, data.classes) == (samples, features, classes)
+    assert (len(data.x) + len(data.x_test), data.features, data.classes) == (
+        samples,
+        features,
+        classes,
+    )
     assert len(data.x_test) == round(samples / 4)
     assert data.x.dtype == np.float32
     assert data.x.mean() == pytest.approx(0, abs=1e-4)
@@ -45,6 +57,7 @@ def npz(tmp_path):
         path = tmp_path / "own.npz"
         np.savez(path, **arrays)
         return Npz(str(path))
+
     return write
 
 
@@ -53,9 +66,13 @@ def test_own_data(npz):
     labels = npz(x=x, y=np.arange(10) % 3)
     assert prepare(labels, "own", 0, 0.2).classes == 3
     assert prepare(npz(x=x, y=np.linspace(0, 1, 10)), "own", 0, 0.2).classes is None
-    split = prepare(npz(x=x, y=np.arange(10) % 2, x_test=x[:3], y_test=np.array([0, 1, 0])), "own", 0, 0.2)
+    split = prepare(
+        npz(x=x, y=np.arange(10) % 2, x_test=x[:3], y_test=np.array([0, 1, 0])), "own", 0, 0.2
+    )
     assert (len(split.x), len(split.x_test)) == (10, 3)
-    images = prepare(npz(x=np.random.default_rng(0).random((12, 5, 6)), y=np.arange(12) % 2), "own", 0, 0.2)
+    images = prepare(
+        npz(x=np.random.default_rng(0).random((12, 5, 6)), y=np.arange(12) % 2), "own", 0, 0.2
+    )
     assert images.image == (5, 6)
 
 
@@ -65,18 +82,28 @@ def hole(value):
     return x
 
 
-@pytest.mark.parametrize(("arrays", "message"), [
-    ({"x": hole(np.nan), "y": np.arange(10) % 2}, "x is not finite in row 7, column 2"),
-    ({"x": hole(np.inf), "y": np.arange(10) % 2}, "x is not finite in row 7, column 2"),
-    ({"x": np.ones((10, 4)), "y": np.array([0.5] * 9 + [np.nan])}, "y is not finite in row 9"),
-    ({"x": np.ones((10, 4)), "y": np.arange(9)}, r"x has shape \(10, 4\) and y \(9,\)"),
-    ({"x": np.ones((0, 4)), "y": np.arange(0)}, "with n > 0"),
-    ({"x": np.ones((10, 4))}, "no array 'y'; it holds x"),
-    ({"x": np.ones((10, 4)), "y": np.array(["a"] * 10)}, "expected numbers"),
-    ({"x": np.ones((10, 4)), "y": np.arange(10) - 1}, "whole numbers"),
-    ({"x": np.ones((10, 4)), "y": np.arange(10), "x_test": np.ones((2, 3)), "y_test": np.arange(2)},
-     "x_test has shape"),
-])
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": hole(np.nan), "y": np.arange(10) % 2}, "x is not finite in row 7, column 2"),
+        ({"x": hole(np.inf), "y": np.arange(10) % 2}, "x is not finite in row 7, column 2"),
+        ({"x": np.ones((10, 4)), "y": np.array([0.5] * 9 + [np.nan])}, "y is not finite in row 9"),
+        ({"x": np.ones((10, 4)), "y": np.arange(9)}, r"x has shape \(10, 4\) and y \(9,\)"),
+        ({"x": np.ones((0, 4)), "y": np.arange(0)}, "with n > 0"),
+        ({"x": np.ones((10, 4))}, "no array 'y'; it holds x"),
+        ({"x": np.ones((10, 4)), "y": np.array(["a"] * 10)}, "expected numbers"),
+        ({"x": np.ones((10, 4)), "y": np.arange(10) - 1}, "whole numbers"),
+        (
+            {
+                "x": np.ones((10, 4)),
+                "y": np.arange(10),
+                "x_test": np.ones((2, 3)),
+                "y_test": np.arange(2),
+            },
+            "x_test has shape",
+        ),
+    ],
+)
 def test_data_that_cannot_be_learned_from(npz, arrays, message):
     with pytest.raises(DataError, match=message):
         prepare(npz(**arrays), "own", 0, 0.2)
@@ -99,8 +126,11 @@ def test_files_that_are_no_npz(tmp_path, content):
 DATA = prepare(Classification(200, 4, 5), "c", 0, 0.2)
 
 
-@given(st.sampled_from([Iid(), LabelShards(1), LabelShards(3), Dirichlet(0.05), Dirichlet(100.0)]),
-       st.integers(1, 40), st.integers(0, 5))
+@given(
+    st.sampled_from([Iid(), LabelShards(1), LabelShards(3), Dirichlet(0.05), Dirichlet(100.0)]),
+    st.integers(1, 40),
+    st.integers(0, 5),
+)
 def test_partitions_deal_out_every_sample_once(partition, workers, seed):
     shards = partition.shards(DATA, workers, np.random.default_rng(seed))
     assert len(shards) == workers
@@ -138,7 +168,7 @@ def test_a_shard_is_read_pass_by_pass(size, batch, steps):
     read = np.concatenate([sampler.next() for _ in range(steps)])
     assert len(read) == batch * steps
     for start in range(0, len(read) - size + 1, size):
-        assert sorted(read[start:start + size].tolist()) == list(range(100, 100 + size))
+        assert sorted(read[start : start + size].tolist()) == list(range(100, 100 + size))
 
 
 def test_passes_are_shuffled_anew():

@@ -1,4 +1,5 @@
 """Gradients against finite differences, stacks against single workers, known optima."""
+
 import numpy as np
 import pytest
 
@@ -8,9 +9,13 @@ from simulator.learning.datasets import Classification, Digits, Regression, Wine
 from simulator.learning.models import MLP, ConvNet, LeastSquares, Quadratic, Softmax
 
 CASES = {
-    "softmax": (Softmax(), Wine()), "mlp": (MLP((16,)), Digits()), "deep": (MLP((7, 5, 6)), Wine()),
-    "cnn": (ConvNet(3, 3), Digits()), "cnn-odd": (ConvNet(2, 4), Digits()),
-    "least-squares": (LeastSquares(), Regression(200, 6)), "quadratic": (Quadratic(50.0), Regression(200, 6)),
+    "softmax": (Softmax(), Wine()),
+    "mlp": (MLP((16,)), Digits()),
+    "deep": (MLP((7, 5, 6)), Wine()),
+    "cnn": (ConvNet(3, 3), Digits()),
+    "cnn-odd": (ConvNet(2, 4), Digits()),
+    "least-squares": (LeastSquares(), Regression(200, 6)),
+    "quadratic": (Quadratic(50.0), Regression(200, 6)),
 }
 EACH = pytest.mark.parametrize("case", CASES)
 
@@ -23,7 +28,9 @@ def made(case, dtype="float64"):
 
 def stack(model, data, workers, batch, seed=0):
     rng = np.random.default_rng(seed)
-    params = np.array([model.initial(rng) + 0.01 * rng.normal(size=model.size) for _ in range(workers)])
+    params = np.array(
+        [model.initial(rng) + 0.01 * rng.normal(size=model.size) for _ in range(workers)]
+    )
     rows = rng.integers(len(data.x), size=(workers, batch))
     return params.astype(data.dtype), data.x[rows], data.y[rows]
 
@@ -40,7 +47,9 @@ def test_gradient_is_that_of_the_loss(case):
         direction /= np.linalg.norm(direction)
         h = 1e-5
         up, down = (model.gradients(params + sign * h * direction, x, y)[0][0] for sign in (1, -1))
-        assert (up - down) / (2 * h) == pytest.approx(float((grad * direction).sum()), rel=2e-4, abs=2e-7)
+        assert (up - down) / (2 * h) == pytest.approx(
+            float((grad * direction).sum()), rel=2e-4, abs=2e-7
+        )
     assert loss.shape == (1,)
 
 
@@ -90,21 +99,29 @@ def test_the_gradient_vanishes_at_the_known_optimum(case):
 def test_accuracy_counts_the_right_answers():
     model, data = made("softmax")
     params = np.zeros(model.size)
-    params[-3:] = [0, 5, 0]                                # always says class 1
+    params[-3:] = [0, 5, 0]  # always says class 1
     assert model.evaluate(params, data.x, data.y)[1] == pytest.approx((data.y == 1).mean())
 
 
 def test_cross_entropy_survives_large_logits():
     model, data = made("softmax", "float32")
-    loss, grad = model.gradients(np.full((1, model.size), 1e4, np.float32), data.x[None], data.y[None])
+    loss, grad = model.gradients(
+        np.full((1, model.size), 1e4, np.float32), data.x[None], data.y[None]
+    )
     assert np.isfinite(loss).all()
     assert np.isfinite(grad).all()
 
 
-@pytest.mark.parametrize(("settings", "dataset", "message"), [
-    (ConvNet(), Wine(), "has no images"), (ConvNet(kernel=8), Digits(), "too small for kernel 8"),
-    (MLP(), Regression(50), "needs classes"), (LeastSquares(), Wine(), "has classes"),
-    (Quadratic(), Wine(), "has classes")])
+@pytest.mark.parametrize(
+    ("settings", "dataset", "message"),
+    [
+        (ConvNet(), Wine(), "has no images"),
+        (ConvNet(kernel=8), Digits(), "too small for kernel 8"),
+        (MLP(), Regression(50), "needs classes"),
+        (LeastSquares(), Wine(), "has classes"),
+        (Quadratic(), Wine(), "has classes"),
+    ],
+)
 def test_a_model_that_does_not_fit_the_data_says_so(settings, dataset, message):
     data = prepare(dataset, "data", 0, 0.2)
     with pytest.raises(DataError, match=message):
@@ -113,5 +130,12 @@ def test_a_model_that_does_not_fit_the_data_says_so(settings, dataset, message):
 
 def test_every_model_and_dataset_is_tried_above():
     assert {type(settings) for settings, _ in CASES.values()} == set(MODELS.values())
-    assert set(DATASETS) == {"digits", "breast_cancer", "wine", "classification", "regression", "npz"}
+    assert set(DATASETS) == {
+        "digits",
+        "breast_cancer",
+        "wine",
+        "classification",
+        "regression",
+        "npz",
+    }
     assert Classification().classes == 10

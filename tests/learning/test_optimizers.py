@@ -1,4 +1,5 @@
 """Update rules against loops written here, and schedules against their formulas."""
+
 import math
 
 import numpy as np
@@ -29,9 +30,11 @@ def problem():
 @pytest.mark.parametrize("kind", ["sgd", "heavy_ball", "nesterov"])
 def test_rules_follow_pytorch(kind, decay, problem):
     grads, start = problem
-    rule = {"sgd": lambda: sgd(lambda t: 0.1 / (t + 1), decay),
-            "heavy_ball": lambda: heavy_ball(lambda t: 0.1 / (t + 1), 0.9, decay),
-            "nesterov": lambda: nesterov(lambda t: 0.1 / (t + 1), 0.9, decay)}[kind]()
+    rule = {
+        "sgd": lambda: sgd(lambda t: 0.1 / (t + 1), decay),
+        "heavy_ball": lambda: heavy_ball(lambda t: 0.1 / (t + 1), 0.9, decay),
+        "nesterov": lambda: nesterov(lambda t: 0.1 / (t + 1), 0.9, decay),
+    }[kind]()
     got = follow(rule, grads, start)
     w, v = start.copy(), np.zeros(5)
     for t, g in enumerate(grads):

@@ -1,4 +1,5 @@
 """Prices against closed forms, queues at NICs, and who leaves a collective when."""
+
 import numpy as np
 import pytest
 
@@ -19,15 +20,20 @@ def star(n, gpus=0, nic=FAST, inside=FAST):
     return AlphaBeta(env, graph, Trace().messages), env, topologies.worker_nodes(graph)
 
 
-@pytest.mark.parametrize(("n", "seconds"), [(8, 0.014140), (64, 0.017010), (256, 0.0210375),
-                                            (1024, 0.036444375)])
+@pytest.mark.parametrize(
+    ("n", "seconds"), [(8, 0.014140), (64, 0.017010), (256, 0.0210375), (1024, 0.036444375)]
+)
 def test_ring_on_a_star(n, seconds):
     """2(N-1)(a + M/(N B)): the values that two other simulators agree on."""
     network, _, nodes = star(n)
-    assert network.price(collectives.ring_all_reduce(n, M), nodes).seconds == pytest.approx(seconds, rel=1e-9)
+    assert network.price(collectives.ring_all_reduce(n, M), nodes).seconds == pytest.approx(
+        seconds, rel=1e-9
+    )
 
 
-@pytest.mark.parametrize(("hosts", "per_leaf", "seconds"), [(64, 8, 0.018270), (256, 16, 0.0261375)])
+@pytest.mark.parametrize(
+    ("hosts", "per_leaf", "seconds"), [(64, 8, 0.018270), (256, 16, 0.0261375)]
+)
 def test_ring_on_a_two_level_tree(hosts, per_leaf, seconds):
     """The ring's pace is set by the hosts whose neighbour sits in another rack."""
     graph = TwoLevel(hosts, 0, per_leaf, 1.0, FAST, FAST).build()
@@ -42,8 +48,12 @@ def test_trees_on_a_star(n):
     network, _, nodes = star(n)
     rounds = n.bit_length() - 1
     one = 10e-6 + M * 8 / 100e9
-    assert network.price(collectives.tree_reduce(n, M), nodes).seconds == pytest.approx(rounds * one)
-    assert network.price(collectives.tree_all_reduce(n, M), nodes).seconds == pytest.approx(2 * rounds * one)
+    assert network.price(collectives.tree_reduce(n, M), nodes).seconds == pytest.approx(
+        rounds * one
+    )
+    assert network.price(collectives.tree_all_reduce(n, M), nodes).seconds == pytest.approx(
+        2 * rounds * one
+    )
     star_all = network.price(collectives.star_reduce(n, M), nodes).seconds
     assert star_all == pytest.approx(10e-6 + (n - 1) * M * 8 / 100e9)
 
@@ -72,7 +82,7 @@ def test_oversubscription_shows_in_the_fullest_link():
     graph = TwoLevel(8, 0, 4, 4.0, FAST, FAST).build()
     network = AlphaBeta(Clock(), graph, Trace().messages)
     nodes = topologies.worker_nodes(graph)
-    crossing = collectives.star_reduce(5, M)                   # ranks 1..4 sit in the other rack
+    crossing = collectives.star_reduce(5, M)  # ranks 1..4 sit in the other rack
     price = network.price(crossing, [nodes[0], *nodes[4:]])
     assert price.seconds == pytest.approx(20e-6 + 4 * M * 8 / 100e9)
     uplink = network.links.index["leaf1", "core0"]
@@ -88,11 +98,13 @@ def test_a_message_takes_latency_and_bytes_over_bandwidth():
 def test_messages_queue_at_both_nics():
     network, _, nodes = star(4)
     x, a = M * 8 / 100e9, 10e-6
-    ends = [network.send(*pair, M) for pair in ((nodes[0], nodes[1]), (nodes[0], nodes[2]),
-                                                (nodes[3], nodes[2]))]
+    ends = [
+        network.send(*pair, M)
+        for pair in ((nodes[0], nodes[1]), (nodes[0], nodes[2]), (nodes[3], nodes[2]))
+    ]
     times = [event.busy[0][1] for event in ends]
     assert times == pytest.approx([a + x, a + 2 * x, a + 3 * x])
-    assert ends[2].busy[0][0] == pytest.approx(2 * x)          # begins when the NIC is free
+    assert ends[2].busy[0][0] == pytest.approx(2 * x)  # begins when the NIC is free
 
 
 def test_handlers_run_in_the_order_of_arrival_and_before_anybody_looks():
@@ -130,8 +142,9 @@ def arrive(env, times, action):
 
 def test_all_ranks_leave_an_all_reduce_together():
     world, env = group(4, all_reduce="ring")
-    ends = arrive(env, {0: 0.0, 1: 3.0, 2: 1.0, 3: 2.0},
-                  lambda r: world.all_reduce(r, np.full(2, float(r))))
+    ends = arrive(
+        env, {0: 0.0, 1: 3.0, 2: 1.0, 3: 2.0}, lambda r: world.all_reduce(r, np.full(2, float(r)))
+    )
     t = 3.0 + 6 * (10e-6 + M / 4 * 8 / 100e9)
     assert [end for end, _ in ends.values()] == pytest.approx([t] * 4, rel=1e-12)
     assert len({end for end, _ in ends.values()}) == 1
@@ -142,10 +155,15 @@ def test_all_ranks_leave_an_all_reduce_together():
 def test_in_a_star_every_rank_has_its_own_end():
     world, env = group(4)
     one = 10e-6 + M * 8 / 100e9
-    ends = arrive(env, {0: 2.0, 1: 0.0, 2: 5.0, 3: 2.0}, lambda r: world.broadcast(r, "value" if not r else None))
-    each = 10e-6 + 3 * M * 8 / 100e9          # the root's NIC carries three copies
+    ends = arrive(
+        env,
+        {0: 2.0, 1: 0.0, 2: 5.0, 3: 2.0},
+        lambda r: world.broadcast(r, "value" if not r else None),
+    )
+    each = 10e-6 + 3 * M * 8 / 100e9  # the root's NIC carries three copies
     assert {r: end for r, (end, _) in ends.items()} == pytest.approx(
-        {0: 2.0, 1: 2.0 + each, 2: 5.0 + each, 3: 2.0 + each})
+        {0: 2.0, 1: 2.0 + each, 2: 5.0 + each, 3: 2.0 + each}
+    )
     assert all(value == "value" for _, value in ends.values())
     assert one < each
 
@@ -153,28 +171,36 @@ def test_in_a_star_every_rank_has_its_own_end():
 def test_in_a_tree_a_late_rank_delays_those_behind_it():
     world, env = group(4)
     one = 10e-6 + M * 8 / 100e9
-    ends = arrive(env, {0: 0.0, 1: 0.0, 2: 5.0, 3: 0.0},
-                  lambda r: world.broadcast(r, 7 if not r else None, shape="tree"))
+    ends = arrive(
+        env,
+        {0: 0.0, 1: 0.0, 2: 5.0, 3: 0.0},
+        lambda r: world.broadcast(r, 7 if not r else None, shape="tree"),
+    )
     assert {r: end for r, (end, _) in ends.items()} == pytest.approx(
-        {0: 5.0 + 2 * one, 1: 5.0 + 2 * one, 2: 5.0 + 2 * one, 3: 5.0 + 2 * one})
+        {0: 5.0 + 2 * one, 1: 5.0 + 2 * one, 2: 5.0 + 2 * one, 3: 5.0 + 2 * one}
+    )
 
 
 def test_a_rank_leaves_a_reduce_when_its_part_is_sent():
     world, env = group(3)
     each = 10e-6 + 2 * M * 8 / 100e9
-    ends = arrive(env, {0: 0.0, 1: 1.0, 2: 4.0},
-                  lambda r: world.reduce(r, np.float32([0.1]) if r else None))
+    ends = arrive(
+        env, {0: 0.0, 1: 1.0, 2: 4.0}, lambda r: world.reduce(r, np.float32([0.1]) if r else None)
+    )
     assert {r: end for r, (end, _) in ends.items()} == pytest.approx(
-        {0: 4.0 + each, 1: 1.0 + each, 2: 4.0 + each})
+        {0: 4.0 + each, 1: 1.0 + each, 2: 4.0 + each}
+    )
     assert ends[1][1] is None
-    assert ends[0][1].dtype == np.float64             # a rooted reduce hands float64 on
+    assert ends[0][1].dtype == np.float64  # a rooted reduce hands float64 on
 
 
 def test_auto_takes_the_cheapest_and_says_why():
     small, _ = group(8, gpus=4)
     plan = small._choose(100.0)
-    prices = {name: small.network.price(make(small._hosts, 100.0), small.nodes).seconds
-              for name, make in ALL_REDUCE.items()}
+    prices = {
+        name: small.network.price(make(small._hosts, 100.0), small.nodes).seconds
+        for name, make in ALL_REDUCE.items()
+    }
     assert plan.name.startswith(min(prices, key=prices.get))
     assert "cheapest for 100 B" in small.choices[100.0]
 
@@ -190,7 +216,9 @@ def test_other_operations():
     ends = arrive(env, dict.fromkeys(range(4), 0.0), lambda r: world.all_gather(r, r, nbytes=1e6))
     assert ends[2][1] == (0, 1, 2, 3)
     assert ends[2][0] == pytest.approx(3 * (10e-6 + 1e6 * 8 / 100e9))
-    ends = arrive(env, dict.fromkeys(range(4), 0.0), lambda r: world.reduce_scatter(r, np.arange(8.0)))
+    ends = arrive(
+        env, dict.fromkeys(range(4), 0.0), lambda r: world.reduce_scatter(r, np.arange(8.0))
+    )
     assert [part.tolist() for part in ends[1][1]] == [[0, 4], [8, 12], [16, 20], [24, 28]]
     assert arrive(env, dict.fromkeys(range(4), 1.0), world.barrier)[3][1] is None
 

@@ -1,4 +1,5 @@
 """Plans are proved right by replaying every message with sets."""
+
 import pytest
 
 from simulator.network import ALL_REDUCE, collectives
@@ -64,8 +65,12 @@ def test_rounds_are_the_moves(name, n):
     plan = ALL_REDUCE[name](hosts(n, 4), 840.0)
     messages, rounds = list(plan.moves()), []
     for part in plan.rounds:
-        pairs = sorted(zip(part.source.tolist(), part.target.tolist(), part.nbytes.tolist(), strict=True))
+        pairs = sorted(
+            zip(part.source.tolist(), part.target.tolist(), part.nbytes.tolist(), strict=True)
+        )
         rounds += [pairs] * part.repeat
     chunk = 840.0 / plan.chunks
-    assert rounds == [sorted((m.source, m.target, pytest.approx((m.last - m.first) * chunk))
-                             for m in step) for step in messages]
+    assert rounds == [
+        sorted((m.source, m.target, pytest.approx((m.last - m.first) * chunk)) for m in step)
+        for step in messages
+    ]

@@ -1,4 +1,5 @@
 """Routes: shortest by hops, then latency, and d-mod-k among equals."""
+
 import networkx as nx
 import pytest
 
@@ -68,11 +69,15 @@ def test_file_order_not_names_decides():
     assert found._number["host10"] == 10
 
 
-@pytest.mark.parametrize(("source", "target", "egress", "ingress"), [
-    ("host0.gpu1", "host1.gpu0", ("host0", "switch0"), ("switch0", "host1")),
-    ("host0.gpu1", "host0", ("host0.gpu1", "host0"), ("host0.gpu1", "host0")),
-    ("host0.gpu1", "host0.gpu0", ("host0.gpu1", "host0"), ("host0", "host0.gpu0")),
-    ("host0", "host1", ("host0", "switch0"), ("switch0", "host1"))])
+@pytest.mark.parametrize(
+    ("source", "target", "egress", "ingress"),
+    [
+        ("host0.gpu1", "host1.gpu0", ("host0", "switch0"), ("switch0", "host1")),
+        ("host0.gpu1", "host0", ("host0.gpu1", "host0"), ("host0.gpu1", "host0")),
+        ("host0.gpu1", "host0.gpu0", ("host0.gpu1", "host0"), ("host0", "host0.gpu0")),
+        ("host0", "host1", ("host0", "switch0"), ("switch0", "host1")),
+    ],
+)
 def test_messages_queue_at_the_nic(source, target, egress, ingress):
     found = router(Star(2, 2).build())
     route = found.route(source, target)

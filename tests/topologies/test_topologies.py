@@ -1,4 +1,5 @@
 """Builders give what their settings say; a graph that is no cluster is refused."""
+
 import networkx as nx
 import pytest
 
@@ -19,7 +20,12 @@ def test_builders(kind, hosts, gpus):
 
 
 def test_workers_are_ranked_host_by_host():
-    assert worker_nodes(Star(2, 2).build()) == ["host0.gpu0", "host0.gpu1", "host1.gpu0", "host1.gpu1"]
+    assert worker_nodes(Star(2, 2).build()) == [
+        "host0.gpu0",
+        "host0.gpu1",
+        "host1.gpu0",
+        "host1.gpu1",
+    ]
 
 
 def test_an_extra_host_hangs_on_the_first_switch_like_the_first_host():
@@ -32,14 +38,20 @@ def test_an_extra_host_hangs_on_the_first_switch_like_the_first_host():
     assert attach(lone, "server0", "server") == "only"
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda g: g.add_edge("host0", "host0", bandwidth=1.0, latency=0.0), "connects a node with itself"),
-    (lambda g: g.edges["switch0", "host0"].pop("bandwidth"), "needs a positive bandwidth"),
-    (lambda g: g.edges["switch0", "host0"].update(bandwidth=0), "needs a positive bandwidth"),
-    (lambda g: g.edges["switch0", "host0"].update(latency=-1), "needs a latency"),
-    (lambda g: g.add_node("x", kind="toaster"), "has kind 'toaster'"),
-    (lambda g: g.add_node("apart", kind="host"), "'apart' cannot be reached"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda g: g.add_edge("host0", "host0", bandwidth=1.0, latency=0.0),
+            "connects a node with itself",
+        ),
+        (lambda g: g.edges["switch0", "host0"].pop("bandwidth"), "needs a positive bandwidth"),
+        (lambda g: g.edges["switch0", "host0"].update(bandwidth=0), "needs a positive bandwidth"),
+        (lambda g: g.edges["switch0", "host0"].update(latency=-1), "needs a latency"),
+        (lambda g: g.add_node("x", kind="toaster"), "has kind 'toaster'"),
+        (lambda g: g.add_node("apart", kind="host"), "'apart' cannot be reached"),
+    ],
+)
 def test_a_graph_that_is_no_cluster_is_refused(change, message):
     graph = Star(2, 0).build()
     change(graph)

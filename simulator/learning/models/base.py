@@ -1,4 +1,5 @@
 """What a model is, and the losses that models share."""
+
 from __future__ import annotations
 
 from typing import Any, Protocol

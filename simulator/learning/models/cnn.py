@@ -1,4 +1,5 @@
 """A small convolutional net for images: convolution, rectifier, mean pooling, softmax."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class ConvolutionalNet:
     def initial(self, rng: np.random.Generator) -> Array:
         """He's initialisation: weights normal with variance 2 / inputs, biases zero."""
         params = np.zeros(self.size)
-        for (start, end, (inputs, _)) in self._parts[::2]:
+        for start, end, (inputs, _) in self._parts[::2]:
             params[start:end] = rng.normal(0, np.sqrt(2 / inputs), end - start)
         return params.astype(self.dtype)
 
@@ -49,8 +50,9 @@ class ConvolutionalNet:
         workers, batch, _ = x.shape
         rows, columns = (2 * side for side in self._pooled)
         images = x.reshape(workers, batch, *self.image)
-        windows = np.lib.stride_tricks.sliding_window_view(images, (self.kernel, self.kernel),
-                                                           axis=(2, 3))  # type: ignore[call-overload]
+        windows = np.lib.stride_tricks.sliding_window_view(
+            images, (self.kernel, self.kernel), axis=(2, 3)
+        )
         used = windows[:, :, :rows, :columns]
         return np.ascontiguousarray(used).reshape(workers, -1, self.kernel * self.kernel)
 
@@ -97,9 +99,13 @@ class ConvNet:
 
     def for_data(self, data: Data) -> ConvolutionalNet:
         if data.image is None or data.classes is None:
-            raise DataError(f"{data.name} has no images; a cnn needs them (digits has, or an npz "
-                            "with x of shape (n, height, width))")
+            raise DataError(
+                f"{data.name} has no images; a cnn needs them (digits has, or an npz "
+                "with x of shape (n, height, width))"
+            )
         if min(data.image) < self.kernel + 1:
-            raise DataError(f"images of {data.image[0]} x {data.image[1]} pixels are too small for "
-                            f"kernel {self.kernel}; at most {min(data.image) - 1} fits")
+            raise DataError(
+                f"images of {data.image[0]} x {data.image[1]} pixels are too small for "
+                f"kernel {self.kernel}; at most {min(data.image) - 1} fits"
+            )
         return ConvolutionalNet(data.image, self.filters, self.kernel, data.classes, data.dtype)

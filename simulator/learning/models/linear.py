@@ -1,4 +1,5 @@
 """Problems with a known optimum: least squares and a separable quadratic."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -34,7 +35,10 @@ class LinearRegression:
 
     def optimum(self, x: Array, y: Labels) -> NDArray[np.float64]:
         """Parameters of least loss on the data, by an orthogonal factorisation in float64."""
-        return np.linalg.lstsq(x.astype(np.float64), y.astype(np.float64), rcond=None)[0]
+        best: NDArray[np.float64] = np.linalg.lstsq(
+            x.astype(np.float64), y.astype(np.float64), rcond=None
+        )[0]
+        return best
 
 
 class SeparableQuadratic:
@@ -59,13 +63,16 @@ class SeparableQuadratic:
     def optimum(self, x: Array, y: Labels) -> NDArray[np.float64]:
         """Parameters of least loss on the data."""
         del y
-        return x.astype(np.float64).mean(0)
+        mean: NDArray[np.float64] = x.astype(np.float64).mean(0)
+        return mean
 
 
 def _regression(data: Data, model: str) -> None:
     if data.classes is not None:
-        raise DataError(f"{data.name} has classes; {model} needs numbers to predict "
-                        "(try dataset: regression, or model: mlp)")
+        raise DataError(
+            f"{data.name} has classes; {model} needs numbers to predict "
+            "(try dataset: regression, or model: mlp)"
+        )
 
 
 @MODELS.register("least-squares")

@@ -1,4 +1,5 @@
 """Multi-layer perceptron with rectifiers; without hidden layers it is softmax regression."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -49,9 +50,13 @@ class Perceptron:
     def _layers(self, flat: Array) -> list[tuple[Array, Array]]:
         """Views (weights, biases) of stacked parameters or gradients, layer by layer."""
         stack = len(flat)
-        return [(flat[:, at:bias].reshape(stack, inputs, outputs),
-                 flat[:, bias:bias + outputs].reshape(stack, 1, outputs))
-                for at, bias, inputs, outputs in self._slices]
+        return [
+            (
+                flat[:, at:bias].reshape(stack, inputs, outputs),
+                flat[:, bias : bias + outputs].reshape(stack, 1, outputs),
+            )
+            for at, bias, inputs, outputs in self._slices
+        ]
 
     def _forward(self, params: Array, x: Array) -> list[Array]:
         """Inputs of every layer, then the logits."""
@@ -84,8 +89,10 @@ class Perceptron:
 
 def _classes(data: Data) -> int:
     if data.classes is None:
-        raise DataError(f"{data.name} is a regression problem; a classifier needs classes "
-                        "(try model: least-squares)")
+        raise DataError(
+            f"{data.name} is a regression problem; a classifier needs classes "
+            "(try model: least-squares)"
+        )
     return data.classes
 
 
