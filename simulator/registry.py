@@ -59,6 +59,11 @@ class Registry(Mapping[str, type[Part]]):
         return len(self._classes)
 
 
+def kind_of(part: object) -> str:
+    """Name under which the class of *part* is registered."""
+    return str(getattr(part, "kind"))  # noqa: B009 (set by `register`, unknown to types)
+
+
 def summary(cls: type) -> str:
     """First line of a class's docstring."""
     return (cls.__doc__ or "").strip().splitlines()[0]

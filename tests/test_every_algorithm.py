@@ -186,7 +186,7 @@ def test_divergence_is_a_result(kind):
         learning={
             "model": {"kind": "least-squares"},
             "dataset": "regression",
-            "optimizer": {"lr": 1e6},
+            "optimizer": {"lr": 1e30},
         },
     )
     assert result.summary["status"] == "diverged"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simulator.cli.output import print_json, print_table, remark
+from simulator.registry import kind_of
 
 if TYPE_CHECKING:
     from simulator.experiment.sweep import Entry
@@ -241,6 +242,6 @@ def _label(entry: Entry) -> str:
     scenario = entry.scenario
     state = "failed" if entry.error else "complete already" if entry.reused else "done"
     return (
-        f"{scenario.algorithm.kind}, {scenario.topology.workers} workers, "  # type: ignore[attr-defined]
+        f"{kind_of(scenario.algorithm)}, {scenario.topology.workers} workers, "
         f"seed {scenario.seed}: {state}"
     )

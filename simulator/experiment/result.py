@@ -14,6 +14,7 @@ from simulator.cluster import Cluster, Diverged
 from simulator.engine.trace import LANES, SPAN_KINDS
 from simulator.experiment.scenario import SCHEMA_VERSION, Scenario
 from simulator.network import MESSAGE_KINDS
+from simulator.registry import kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +130,7 @@ def summarise(
     return {
         "schema_version": SCHEMA_VERSION,
         "status": status,
-        "algorithm": scenario.algorithm.kind,  # type: ignore[attr-defined]
+        "algorithm": kind_of(scenario.algorithm),
         "workers": workers,
         "hosts": scenario.topology.hosts,
         "seed": scenario.seed,

@@ -19,6 +19,7 @@ from simulator.experiment.result import Result, summarise, tables_of
 from simulator.experiment.scenario import Scenario
 from simulator.learning import Data
 from simulator.network import AlphaBeta
+from simulator.registry import kind_of
 
 
 def run(scenario: Scenario, *, stack_limit: int | None = None) -> Result:
@@ -115,7 +116,7 @@ def _ignored(scenario: Scenario, names: tuple[str, ...]) -> list[str]:
     if not names:
         return []
     return [
-        f"{scenario.algorithm.kind} has no {', '.join(names)}; "  # type: ignore[attr-defined]
+        f"{kind_of(scenario.algorithm)} has no {', '.join(names)}; "
         "learning.optimizer is used without"
     ]
 

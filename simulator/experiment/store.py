@@ -22,13 +22,16 @@ from simulator.experiment.manifest import manifest
 from simulator.experiment.perfetto import rank_traces
 from simulator.experiment.result import Result
 from simulator.experiment.scenario import Scenario
+from simulator.registry import kind_of
 
 TABLE_SUFFIX = ".csv.gz"
 
 
 def run_folder(out: Path, scenario: Scenario) -> Path:
     """Where the run of *scenario* belongs; no text of a user's is part of the name."""
-    name = f"{scenario.algorithm.kind}-n{scenario.topology.workers}-{scenario.config_hash()[:10]}"  # type: ignore[attr-defined]
+    name = (
+        f"{kind_of(scenario.algorithm)}-n{scenario.topology.workers}-{scenario.config_hash()[:10]}"
+    )
     return out / "runs" / name
 
 
