@@ -80,7 +80,7 @@ def main():
         blocks += len(BLOCK.findall(page.read_text()))
         with tempfile.TemporaryDirectory() as folder:
             problems += run_page(page, Path(folder))
-    print("\n".join(problems) or f"{blocks} code blocks in {len(pages())} pages run as they say")  # noqa: T201
+    print("\n".join(problems) or f"{blocks} code blocks in {len(pages())} pages run as they say")
     sys.exit(bool(problems))
 
 

@@ -48,5 +48,7 @@ class AsyncPS:
             batch = yield worker.load_batch()
             loss, grad = yield worker.compute_gradient(params, batch)
             change, state = worker.update(params, grad, state)
-            params, staleness = yield server.push_pull(worker, change)
+            answer = server.push_pull(worker, change)
+            del grad, change  # so that thousands of waiting workers keep one row each
+            params, staleness = yield answer
             worker.finish_step(step, params, loss, staleness)

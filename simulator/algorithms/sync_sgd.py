@@ -43,7 +43,7 @@ class SyncSGD:
         for step in worker.steps():
             batch = yield worker.load_batch()
             loss, grad = yield worker.compute_gradient(params, batch)
-            mean = yield world.mean(rank, grad)
-            change, state = worker.update(params, mean, state)
+            grad = yield world.mean(rank, grad)
+            change, state = worker.update(params, grad, state)
             params = worker.apply(params, change)
             worker.finish_step(step, params, loss)

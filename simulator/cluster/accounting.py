@@ -7,12 +7,13 @@ idle (blocked before that, waiting for peers or a queue, or finished).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any
 
 from simpy.events import Condition, Event
+from simpy.events import Process as BaseProcess
 
-from simulator.engine import Activity, Clock, Table
+from simulator.engine import Activity, Table
 from simulator.engine.trace import LANES, SPAN_KINDS
 
 COMPUTE, IO, COMMUNICATION, IDLE = range(len(SPAN_KINDS))
@@ -35,38 +36,43 @@ class Lane:
     def __init__(self, spans: Table, worker: int, lane: str):
         self.cursor = 0.0
         self.totals = [0.0] * len(SPAN_KINDS)
-        self.waiting: Event | None = None
-        self._spans, self._worker, self._lane = spans, worker, LANES.index(lane)
+        self.process: BaseProcess | None = None
+        self._append = spans.append
+        self._worker, self._lane = worker, LANES.index(lane)
 
     def fill(self, kind: int, until: float) -> None:
         """Account for the time from the cursor to *until*."""
         start = self.cursor
         if until > start:
-            self._spans.append((self._worker, self._lane, kind, start, until))
+            self._append((self._worker, self._lane, kind, start, until))
             self.totals[kind] += until - start
             self.cursor = until
 
     def beside(self, lane: str, kind: int, start: float, end: float) -> None:
         """Record something that runs beside this process: a loader, a hidden transfer."""
         if end > start:
-            self._spans.append((self._worker, LANES.index(lane), kind, start, end))
+            self._append((self._worker, LANES.index(lane), kind, start, end))
 
     def resume(self, event: Event, since: float, now: float) -> None:
         """The process was blocked on *event* from *since* until *now*."""
-        busy = self._busy(event)
-        if busy and busy[0][0] < since:
+        busy = event.busy if isinstance(event, Activity) else None
+        if busy and busy[0][0] < since:  # it began while the process did other things
             for begin, end in busy:
                 self.beside("overlap", COMMUNICATION, begin, min(end, since))
         if now > self.cursor:
-            self._blocked(event, busy, now)
+            self._blocked(event, self._busy(event) if busy is None else busy, now)
 
     def _blocked(self, event: Event, busy: tuple[tuple[float, float], ...], until: float) -> None:
         if getattr(event, "kind", "") == "io":
             self.fill(IO, until)
+            return
         for begin, end in busy:
-            self.fill(IDLE, min(begin, until))
-            self.fill(COMMUNICATION, min(end, until))
-        self.fill(IDLE, until)
+            if begin > self.cursor:
+                self.fill(IDLE, begin if begin < until else until)
+            if end > self.cursor:
+                self.fill(COMMUNICATION, end if end < until else until)
+        if until > self.cursor:
+            self.fill(IDLE, until)
 
     def _busy(self, event: Event) -> tuple[tuple[float, float], ...]:
         if isinstance(event, Condition):
@@ -79,34 +85,8 @@ class Lane:
         """Account for the rest of a run that ended at *end*, perhaps in mid-air."""
         if self.cursor > end:  # only compute is entered ahead of the clock
             self.totals[COMPUTE] -= self.cursor - end
-        elif self.waiting is not None:
-            self._blocked(self.waiting, self._busy(self.waiting), end)
+        elif self.process is not None and self.process.is_alive:
+            waiting = self.process.target
+            self._blocked(waiting, self._busy(waiting), end)
         else:
             self.fill(IDLE, end)
-
-
-def watched(process: Process, env: Clock, lane_of: Callable[[], Lane | None]) -> Process:
-    """*process*, with every wait entered into the lane that it names at its start."""
-    try:
-        event = next(process)
-    except StopIteration:
-        return
-    lane = lane_of()
-    while True:
-        since = env._now
-        if lane is not None:
-            lane.waiting = event
-        try:
-            value = yield event
-            resume = process.send
-        except BaseException as error:  # thrown in by the engine: hand it on
-            value, resume = error, process.throw
-        if lane is not None:
-            lane.waiting = None
-            now = env._now
-            if now > lane.cursor or isinstance(event, Activity):
-                lane.resume(event, since, now)
-        try:
-            event = resume(value)
-        except StopIteration:
-            return

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from simulator.cluster.accounting import Lane, Process, watched
+from simulator.cluster.accounting import Lane, Process
 from simulator.cluster.compute import ComputeModel
 from simulator.cluster.job import Job, Params
 from simulator.cluster.server import Server
 from simulator.cluster.storage import StorageModel
 from simulator.cluster.worker import Worker
 from simulator.cluster.workload import Workload
-from simulator.engine import Batch, Clock, Streams, Trace
+from simulator.engine import Batch, Clock, Streams, Trace, Watched
 from simulator.learning import Sampler
 from simulator.network import Group, Network
 
@@ -88,7 +88,6 @@ class Cluster:
         self.groups: list[Group] = []
         self._all_reduce, self._server_nodes = all_reduce, list(servers)
         self._published: dict[Any, Params] = {}
-        self._starting: Lane | None = None
         gradients = Batch(env, job.gradients, stack_limit or job.stack_limit)
         self.lanes = [Lane(trace.spans, rank, "worker") for rank in range(len(nodes))]
         self.workers = [
@@ -146,19 +145,17 @@ class Cluster:
 
     def begin(self, lane: Lane) -> None:
         """Called by a process at its start: its waits belong to *lane*."""
-        self._starting = lane
+        process = self.env.active_process
+        if isinstance(process, Watched):
+            process.observer, lane.process = lane.resume, process
 
     def run(self, processes: Sequence[Process]) -> None:
         """Run *processes* until the last has ended or the progress says stop."""
         for number, process in enumerate(processes):
             name = f"process {number} ({getattr(process, '__name__', 'generator')})"
-            self.env.work(watched(process, self.env, self._lane), name)
+            self.env.work(process, name)
         self.env.run_to_end()
         self.network.settle()
-
-    def _lane(self) -> Lane | None:
-        lane, self._starting = self._starting, None
-        return lane
 
     def evaluated(self) -> list[tuple[Params, float]]:
         """Parameters that count as the model, with weights."""

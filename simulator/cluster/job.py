@@ -58,8 +58,8 @@ class Job:
         self._optimizer = optimizer
         self.update = LastResult(self._update)
         self.apply = LastResult(self._apply)
-        # A stack should stay in the cache; beyond 64 nothing is gained (docs/decisions/0001).
-        self.stack_limit = min(64, max(8, 2**21 // max(1, start.nbytes)))
+        # A stack of gradients should stay in the cache (docs/decisions/0001).
+        self.stack_limit = min(64, max(8, 640_000 // max(1, start.nbytes)))
 
     def _update(self, params: Params, grad: Params, state: State) -> tuple[Params, State]:
         change, state = self._optimizer.update(grad.astype(self.dtype, copy=False), state, params)

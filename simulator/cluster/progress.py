@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from simulator.cluster.cluster import Cluster
 
 
-_PACK = 1 << 14  # worker-steps between two packings of the books
+_PACK = 1 << 12  # worker-steps between two packings of the books
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class Worker:
 
     def compute_gradient(self, params: Params, batch: Minibatch) -> Deferred:
         """Event whose value is the loss and the gradient at *params* on *batch*."""
-        now = self.cluster.env.now
+        now = self._gradients.env._now
         seconds = self.cluster.compute.seconds(self.rank, self._requested, now)
         self._requested += 1
         lane = self.lane
@@ -120,7 +120,7 @@ class Worker:
         weight
             Of *params* in the mean that is evaluated.
         """
-        now = self.cluster.env.now
+        now = self._gradients.env._now
         self.params, self.weight = frozen(params), weight
         self.cluster.trace.steps.append(
             (

@@ -2,7 +2,19 @@
 
 from simulator.engine.clock import Clock, Stalled
 from simulator.engine.deferred import Activity, Batch, Deferred, done
+from simulator.engine.process import Watched
 from simulator.engine.streams import Streams
 from simulator.engine.trace import Table, Trace
 
-__all__ = ["Activity", "Batch", "Clock", "Deferred", "Stalled", "Streams", "Table", "Trace", "done"]
+__all__ = [
+    "Activity",
+    "Batch",
+    "Clock",
+    "Deferred",
+    "Stalled",
+    "Streams",
+    "Table",
+    "Trace",
+    "Watched",
+    "done",
+]

@@ -8,6 +8,7 @@ from typing import Any
 import simpy
 from simpy.events import Event, EventPriority, Process
 
+from simulator.engine.process import Watched
 from simulator.errors import ClockError, SimulatorError
 
 AFTER_THE_INSTANT = EventPriority(2)  # SimPy's own are 0 (urgent) and 1 (normal)
@@ -34,7 +35,7 @@ class Clock(simpy.Environment):
 
     def work(self, generator: Generator[Event, Any, Any], name: str) -> Process:
         """Start a process that must end before the run does."""
-        process = self.process(generator)
+        process = Watched(self, generator)
         self._work[process] = name
         process.callbacks.append(self._finish)
         return process

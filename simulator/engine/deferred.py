@@ -3,12 +3,13 @@
 A worker asks for a gradient now and may look at it only when the simulated
 computation is over.  Everything that the gradient depends on is fixed at the
 request, so the arithmetic may run at any wall-clock moment in between.  `Batch`
-waits until the first answer is due and then evaluates all open requests together.
+waits until an answer is due and then evaluates it together with other open requests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 import simpy
@@ -85,6 +86,9 @@ class Deferred(Event):
 class Batch:
     """Collects `Deferred` requests and evaluates them in stacks of at most *limit*.
 
+    The request that has fallen due brings the oldest open ones along, so that little
+    more is kept than what will soon be asked for.
+
     Parameters
     ----------
     env
@@ -102,12 +106,13 @@ class Batch:
     def request(self, delay: float, request: Any) -> Deferred:
         return Deferred(self, delay, request)
 
-    def resolve(self, due: Event) -> None:
+    def resolve(self, due: Deferred) -> None:
         if due not in self.open:
             return  # came along with an earlier one
-        events, self.open = list(self.open), {}
-        for start in range(0, len(events), self.limit):
-            stack = events[start : start + self.limit]
-            values = self.evaluate([event.request for event in stack])
-            for event, value in zip(stack, values, strict=True):
-                event._value, event.request = value, None
+        del self.open[due]
+        stack = [due, *islice(self.open, self.limit - 1)]
+        for event in stack[1:]:
+            del self.open[event]
+        values = self.evaluate([event.request for event in stack])
+        for event, value in zip(stack, values, strict=True):
+            event._value, event.request = value, None

@@ -15,13 +15,18 @@ LANES = ("worker", "loader", "communicator", "server", "overlap")
 class Table:
     """Append-only rows of numbers, handed out as columns.
 
-    Rows are collected as tuples, the cheapest thing to append in Python; `pack`, called
-    now and then, keeps long runs small.
+    The numbers of all rows follow each other in one list, the cheapest thing to append to
+    in Python; `pack`, called now and then, turns them into arrays a fifth of the size.
 
     Parameters
     ----------
     columns
         Name and numpy dtype of each column.
+
+    Attributes
+    ----------
+    append
+        Takes one row as a tuple.
 
     >>> steps = Table(worker="i8", end_s="f8")
     >>> steps.append((0, 0.25))
@@ -31,33 +36,31 @@ class Table:
 
     def __init__(self, **columns: str):
         self._dtypes = columns
-        self._rows: list[tuple[Any, ...]] = []
-        self._blocks: list[list[NDArray[Any]]] = []
-        self.append: Callable[[tuple[Any, ...]], None] = self._rows.append
+        self._numbers: list[float] = []
+        self._blocks: list[NDArray[np.float64]] = []
+        self.append: Callable[[tuple[float, ...]], None] = self._numbers.extend
 
     def __len__(self) -> int:
-        return len(self._rows) + sum(len(block[0]) for block in self._blocks)
+        return len(self._numbers) // len(self._dtypes) + sum(map(len, self._blocks))
 
     def pack(self) -> None:
-        """Turn the rows collected so far into arrays, a fifth of the size."""
-        if self._rows:
-            columns = zip(*self._rows, strict=True)
-            self._blocks.append(
-                [
-                    np.array(column, dtype)
-                    for column, dtype in zip(columns, self._dtypes.values(), strict=True)
-                ]
-            )
-            self._rows.clear()
+        """Turn the rows collected so far into an array.
+
+        Raises
+        ------
+        ValueError
+            If a row had too few or too many numbers.
+        """
+        if self._numbers:
+            self._blocks.append(np.array(self._numbers, float).reshape(-1, len(self._dtypes)))
+            self._numbers.clear()
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """All rows as one array per column."""
         self.pack()
-        if not self._blocks:
-            return {name: np.array([], dtype) for name, dtype in self._dtypes.items()}
+        rows = np.concatenate(self._blocks or [np.empty((0, len(self._dtypes)))])
         return {
-            name: np.concatenate([block[i] for block in self._blocks])
-            for i, name in enumerate(self._dtypes)
+            name: rows[:, i].astype(dtype) for i, (name, dtype) in enumerate(self._dtypes.items())
         }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from simpy.events import Event
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     import networkx as nx
 
 PUSH, PULL = MESSAGE_KINDS.index("push"), MESSAGE_KINDS.index("pull")
+
+
+class Way(NamedTuple):
+    """A route and the number of its carrier in the `messages` table."""
+
+    route: Route
+    carrier: int
 
 
 class AlphaBeta:
@@ -46,7 +53,8 @@ class AlphaBeta:
         self.links = Links(graph)
         self.router = Router(graph, self.links)
         self.carriers: list[Carrier] = []
-        self._carrier_of: dict[Any, int] = {}
+        self._carrier_of: dict[Route, int] = {}
+        self._ways: dict[str, tuple[Way, Way]] = {}  # to a server and back, by client
         self._sending = [0.0] * len(self.links.ends)  # when each NIC is free again, s
         self._receiving = [0.0] * len(self.links.ends)
         self._arrivals: list[tuple[float, int, Activity, Callable[[], Any]]] = []
@@ -58,9 +66,8 @@ class AlphaBeta:
         """Event that fires when *nbytes* have arrived."""
         if source == target:
             return done(self.env, None)
-        route, now = self.router.route(source, target), self.env.now
-        begin, end = self._queue(route, now, nbytes)
-        self._enter(route, MESSAGE_KINDS.index(kind), nbytes, begin, end)
+        now = self.env.now
+        begin, end = self._carry(self._way(source, target), now, nbytes, MESSAGE_KINDS.index(kind))
         event = Activity(self.env, f"a message from {source} to {target}")
         event.finish(end - now, busy=((begin, end),))
         return event
@@ -79,19 +86,16 @@ class AlphaBeta:
         scheduled event is enough: when the answer is due, the handlers of all requests
         that have arrived by then are run in the order of their arrival.
         """
-        now = arrived = end = self.env.now
-        busy: tuple[tuple[float, float], ...] = ()
+        now = arrived = end = self.env._now
+        answer = Activity(self.env, "the answer of a server")
         if client != server:
-            there, back = self.router.route(client, server), self.router.route(server, client)
-            begin, arrived = self._queue(there, now, nbytes)
-            again, end = self._queue(back, arrived, answer_nbytes)
-            self._enter(there, PUSH, nbytes, begin, arrived)
-            self._enter(back, PULL, answer_nbytes, again, end)
-            busy = ((begin, arrived), (again, end))
-        answer = Activity(self.env, f"the answer of {server}")
+            there, back = self._there_and_back(client, server)
+            begin, arrived = self._carry(there, now, nbytes, PUSH)
+            again, end = self._carry(back, arrived, answer_nbytes, PULL)
+            answer.busy = ((begin, arrived), (again, end))
         heapq.heappush(self._arrivals, (arrived, next(self._order), answer, handler))
         answer.callbacks.append(self._settle)
-        answer.finish(end - now, busy=busy)
+        answer.finish(end - now, busy=answer.busy)
         return answer
 
     def settle(self) -> None:
@@ -104,26 +108,36 @@ class AlphaBeta:
     def _settle(self, _: Event) -> None:
         self.settle()
 
-    def _queue(self, route: Route, ready: float, nbytes: float) -> tuple[float, float]:
-        """Begin and end of a message that may start at *ready* and waits at both NICs."""
-        occupied = nbytes * route.seconds_per_byte
-        sent = max(ready, self._sending[route.egress])
-        self._sending[route.egress] = sent + occupied
-        received = max(sent + route.latency, self._receiving[route.ingress])
-        self._receiving[route.ingress] = end = received + occupied
-        return received - route.latency, end
+    def _there_and_back(self, client: str, server: str) -> tuple[Way, Way]:
+        ways = self._ways.get(client)
+        if ways is None or ways[0].route.target != server:
+            ways = self._ways[client] = self._way(client, server), self._way(server, client)
+        return ways
 
-    def _enter(self, route: Route, kind: int, nbytes: float, begin: float, end: float) -> None:
-        carrier = self._carrier_of.get(route)
-        if carrier is None:
+    def _way(self, source: str, target: str) -> Way:
+        route = self.router.route(source, target)
+        number = self._carrier_of.get(route)
+        if number is None:
             edges = np.array(route.edges)
-            carrier = self._carrier(
-                route, Carrier(route.source, route.target, edges, np.ones(len(edges)))
-            )
-        self._messages.append((carrier, kind, nbytes, begin, end))
+            carrier = Carrier(source, target, edges, np.ones(len(edges)))
+            number = self._carrier_of[route] = self._carrier(carrier)
+        return Way(route, number)
 
-    def _carrier(self, key: Any, carrier: Carrier) -> int:
-        self._carrier_of[key] = len(self.carriers)
+    def _carry(self, way: Way, ready: float, nbytes: float, kind: int) -> tuple[float, float]:
+        """Begin and end of a message that may start at *ready* and waits at both NICs."""
+        route = way.route
+        occupied = nbytes * route.seconds_per_byte
+        sent = self._sending[route.egress]
+        sent = max(sent, ready)
+        self._sending[route.egress] = sent + occupied
+        begin = self._receiving[route.ingress] - route.latency
+        begin = max(begin, sent)
+        end = begin + route.latency + occupied
+        self._receiving[route.ingress] = end
+        self._messages.append((way.carrier, kind, nbytes, begin, end))
+        return begin, end
+
+    def _carrier(self, carrier: Carrier) -> int:
         self.carriers.append(carrier)
         return len(self.carriers) - 1
 
@@ -154,7 +168,7 @@ class AlphaBeta:
         """*plan* with its price, for the group called *name*; it can be played many times."""
         price = self.price(plan, nodes)
         share = price.load / price.nbytes if price.nbytes else price.load
-        carrier = self._carrier((plan, name), Carrier(name, "", price.edges, share))
+        carrier = self._carrier(Carrier(name, "", price.edges, share))
         return Prepared(plan, price, name, carrier)
 
     def play(self, prepared: Prepared, kind: str, result: Callable[[int], Any]) -> Play:

@@ -22,7 +22,7 @@ def gradient(params, x, y):
     q = np.exp(logits)
     q /= q.sum(1, keepdims=True)
     rows = np.arange(len(y))
-    loss = -np.log(q[rows, y]).mean()
+    loss = -np.log(q[rows, y] + 1e-30).mean()
     q[rows, y] -= 1
     q /= len(y)
     back = (q @ w2.T) * (hidden > 0)
@@ -36,8 +36,8 @@ def start(rng):
     ]
 
 
-def step(params, grads):
-    return [(w - RATE * dw, b - RATE * db) for (w, b), (dw, db) in zip(params, grads, strict=True)]
+def step(params, grads, rate):
+    return [(w - rate * dw, b - rate * db) for (w, b), (dw, db) in zip(params, grads, strict=True)]
 
 
 def average(parts):
@@ -47,7 +47,7 @@ def average(parts):
     ]
 
 
-def sync(data, workers, steps, transfer=0.01):
+def sync(data, workers, steps, rate=RATE, transfer=0.01):
     """All-reduce SGD: a process per worker sends its gradient to an averager's store."""
     env, inbox = simpy.Environment(), simpy.Store
     gathered, boxes = inbox(env), [inbox(env) for _ in range(workers)]
@@ -61,7 +61,7 @@ def sync(data, workers, steps, transfer=0.01):
             loss, grads = gradient(params, data.x[batch], data.y[batch])
             yield gathered.put(grads)
             mean = yield boxes[rank].get()
-            params = step(params, mean)
+            params = step(params, mean, rate)
             losses.append((rank, env.now, loss))
 
     def averager():
@@ -82,7 +82,7 @@ def sync(data, workers, steps, transfer=0.01):
     return losses
 
 
-def async_ps(data, workers, steps, transfer=1e-6):
+def async_ps(data, workers, steps, rate=RATE, transfer=1e-6):
     """Parameter server: a process per worker, a store for requests, one for each reply."""
     env = simpy.Environment()
     requests, boxes = simpy.Store(env), [simpy.Store(env) for _ in range(workers)]
@@ -106,7 +106,7 @@ def async_ps(data, workers, steps, transfer=1e-6):
         params = start(np.random.default_rng(0))
         for _ in range(workers * steps):
             rank, grads = yield requests.get()
-            params = step(params, grads)
+            params = step(params, grads, rate)
             yield boxes[rank].put([(w.copy(), b.copy()) for w, b in params])
 
     for rank in range(workers):
