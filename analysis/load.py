@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,22 +60,40 @@ class Run:
                 f"{path} is damaged ({error}); remove the folder and run again"
             ) from None
 
+    def settings(self) -> dict[str, Any]:
+        """Every setting of the resolved scenario in SI units, by dotted path."""
+        return dict(_flat(self.manifest["scenario"]))
+
     def setting(self, path: str) -> Any:
-        """Value of a setting in the resolved scenario, by dotted path.
+        """Value of one setting, by dotted path.
 
         Raises
         ------
         ResultError
             If the scenario has no such setting.
         """
-        from ruamel.yaml import YAML
+        settings = self.settings()
+        if path not in settings:
+            near = ", ".join(
+                sorted(key for key in settings if path.split(".", maxsplit=1)[0] in key)
+            )
+            raise ResultError(
+                f"{self.folder}: its scenario has no setting {path!r}; known: "
+                f"{near or ', '.join(sorted(settings))}"
+            )
+        return settings[path]
 
-        node: Any = YAML(typ="safe", pure=True).load(self.folder / "scenario.resolved.yaml")
-        for key in path.split("."):
-            if not isinstance(node, dict) or key not in node:
-                raise ResultError(f"{self.folder}: its scenario has no setting {path!r}")
-            node = node[key]
-        return node
+
+def _flat(data: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of nested mappings and lists by dotted path; a list of numbers is one leaf."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else key)
+    elif isinstance(data, list) and any(isinstance(entry, dict) for entry in data):
+        for index, entry in enumerate(data):
+            yield from _flat(entry, f"{prefix}.{index}")
+    else:
+        yield prefix, data
 
 
 def load(paths: Iterable[str | Path]) -> list[Run]:

@@ -14,12 +14,43 @@ PARTS = ("compute_s", "io_s", "communication_s", "idle_s")
 
 
 def grouped(runs: Sequence[Run], by: str = "algorithm.kind") -> dict[tuple[str, int], list[Run]]:
-    """Runs by (value of the setting *by*, number of workers)."""
+    """Runs by (candidate, number of workers); the runs of a group differ in their seed only.
+
+    The candidate is the value of the setting *by*; where other settings vary as well, they
+    are named behind it, so that only like is put together.
+    """
     groups: dict[tuple[str, int], list[Run]] = {}
+    varying = _varying(runs, by)
     for run in runs:
-        name = run.key[0] if by == "algorithm.kind" else str(run.setting(by))
-        groups.setdefault((name, run.key[1]), []).append(run)
+        settings = run.settings()
+        others = [f"{path}={settings[path]}" for path in varying if path in settings]
+        label = ", ".join([_text(run.setting(by)), *others])
+        groups.setdefault((label, run.key[1]), []).append(run)
     return groups
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _varying(runs: Sequence[Run], by: str) -> list[str]:
+    """Settings beside *by*, the seed and the size of the cluster that tell *runs* apart.
+
+    Settings of the algorithm count only among runs of the same algorithm.
+    """
+    all_settings = [run.settings() for run in runs]
+    varying = []
+    for path in dict.fromkeys(path for settings in all_settings for path in settings):
+        if path in (by, "seed", "name", "topology.hosts") or path.startswith("record."):
+            continue
+        values: dict[str, Any] = {}
+        for settings in all_settings:
+            special = path.startswith("algorithm.") and path != "algorithm.kind"
+            own = settings["algorithm.kind"] if special else ""
+            if path in settings and values.setdefault(own, settings[path]) != settings[path]:
+                varying.append(path)
+                break
+    return varying
 
 
 def middle(values: Sequence[float | None]) -> float | None:

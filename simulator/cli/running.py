@@ -37,6 +37,9 @@ QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress and no rem
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
+KNOWN_AXES = ("algorithm.kind", "topology.hosts", "seed")  # columns of their own
+
+
 def with_hosts(nodes: int) -> str:
     """The setting that `--nodes` stands for."""
     return f"topology.hosts={nodes}"
@@ -179,33 +182,29 @@ def sweep(
     with_progress = _progress if not quiet else _silent
     entries = with_progress(len(scenarios), lambda report: execute(scenarios, out, report))
     write_index(out, entries)
-    _finish(entries, out, as_json, quiet)
+    _finish(entries, list(axes), out, as_json, quiet)
 
 
-def _finish(entries: list[Entry], out: Path, as_json: bool, quiet: bool) -> None:
+def _finish(entries: list[Entry], axes: list[str], out: Path, as_json: bool, quiet: bool) -> None:
     import json
+
+    from simulator.experiment.sweep import flat
 
     reused, failed = sum(entry.reused for entry in entries), [e for e in entries if e.error]
     remark(f"{len(entries)} runs: {reused} were complete already, {len(failed)} failed", quiet)
     for entry in failed:
         remark(entry.error, quiet)
+    shown = ("status", "simulated_time_s", "time_to_target_s", "final_accuracy")
     rows = []
     for entry in entries:
         if entry.folder is not None:
             summary = json.loads((entry.folder / "summary.json").read_text())
+            settings = dict(flat(entry.scenario.resolved()))
+            varied = {path: settings.get(path) for path in axes if path not in KNOWN_AXES}
             rows.append(
-                {
-                    name: summary[name]
-                    for name in (
-                        "algorithm",
-                        "workers",
-                        "seed",
-                        "status",
-                        "simulated_time_s",
-                        "time_to_target_s",
-                        "final_accuracy",
-                    )
-                }
+                {name: summary[name] for name in ("algorithm", "workers", "seed")}
+                | varied
+                | {name: summary[name] for name in shown}
                 | {"run_dir": str(entry.folder)}
             )
     if as_json:

@@ -14,7 +14,7 @@ from simulator.registry import Registry
 from simulator.units import Seconds
 
 Draws = NDArray[np.float64]
-_BLOCK = 64
+_BLOCK = 128
 
 
 class Random(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from simpy.events import Event, Process
+from simpy.events import Event, Process, _describe_frame
 
 Observer = Callable[[Event, float, float], None]
 
@@ -40,6 +40,9 @@ class Watched(Process):
         try:
             while True:
                 event = send(event._value)
+                if not isinstance(event, Event):
+                    frame = _describe_frame(self._generator.gi_frame)
+                    raise TypeError(f"\n{frame}{event!r} was yielded, which is no event")
                 if event.callbacks is not None:
                     event.callbacks.append(self._resume)
                     waiting = event

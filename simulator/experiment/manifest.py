@@ -28,6 +28,7 @@ def manifest(
         "name": scenario.name,
         "seed": scenario.seed,
         "config_hash": scenario.config_hash(),
+        "scenario": scenario.resolved(units=False),
         "model_version": MODEL_VERSION,
         "versions": {
             "python": platform.python_version(),

@@ -162,13 +162,15 @@ def _index_row(out: Path, entry: Entry) -> Iterator[tuple[str, Any]]:
 
 
 def flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings as dotted paths; lists as JSON.
+    """Nested settings as dotted paths; lists of plain values as JSON.
 
-    >>> dict(flat({"a": {"b": 1}, "c": [1, 2]}))
-    {'a.b': 1, 'c': '[1, 2]'}
+    >>> dict(flat({"a": {"b": 1}, "c": [1, 2], "d": [{"e": 3}]}))
+    {'a.b': 1, 'c': '[1, 2]', 'd.0.e': 3}
     """
     for key, value in data.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
+            yield from flat(dict(enumerate(value)), f"{prefix}{key}.")
         else:
             yield prefix + key, json.dumps(value) if isinstance(value, list) else value

@@ -157,3 +157,26 @@ def test_a_table_that_was_not_recorded(tmp_path):
     folder = save(run(scenario(record={"spans": False})), tmp_path)
     with pytest.raises(ResultError, match="has no table 'spans'"):
         load([folder])[0].table("spans")
+
+
+def test_only_like_is_put_together(tmp_path):
+    """Runs that differ in more than their seed are candidates of their own."""
+    for seed in (0, 1):
+        for period in (2, 4):
+            save(
+                run(scenario(algorithm={"kind": "local-sgd", "period": period}, seed=seed)),
+                tmp_path,
+            )
+        save(run(scenario(algorithm={"kind": "sync-sgd"}, seed=seed)), tmp_path)
+    rows = comparison(load([tmp_path]), metric="simulated_time_s")
+    assert {(row["algorithm"], row["seeds"]) for row in rows} == {
+        ("local-sgd, algorithm.period=2", 2),
+        ("local-sgd, algorithm.period=4", 2),
+        ("sync-sgd", 2),
+    }
+    by_period = comparison(load([tmp_path]), "topology.hosts", "simulated_time_s")
+    assert {row["topology.hosts"] for row in by_period} == {
+        "2, algorithm.kind=local-sgd, algorithm.period=2",
+        "2, algorithm.kind=local-sgd, algorithm.period=4",
+        "2, algorithm.kind=sync-sgd",
+    }

@@ -182,7 +182,9 @@ def test_sweep_compare_plot(paceline, tmp_path):
             "compare", "res", "--json", "--by", "topology.hosts", "--metric", "simulated_time_s"
         )[1]
     )
-    assert {row["topology.hosts"] for row in rows} == {"1", "2"}
+    assert {row["topology.hosts"] for row in rows} == {
+        f"{hosts}, algorithm.kind={kind}" for hosts in (1, 2) for kind in ("sync-sgd", "async-ps")
+    }
     assert paceline("compare", "res", "--metric", "sped")[0] == 2
     assert paceline("compare", "res", "--by", "algorithm.knd")[0] == 2
     code, out, _ = paceline("plot", "res", "--kind", "loss", "--format", "svg,pdf", "-o", "p")

@@ -176,3 +176,73 @@ def test_a_row_of_the_wrong_length_is_refused():
     table.append((1,))
     with pytest.raises(ValueError, match="reshape"):
         table.columns()
+
+
+def test_a_watched_process_reports_every_wait(env, log):
+    """What, since when, until when; also of events that were over already."""
+
+    def process():
+        env.active_process.observer = lambda event, since, until: log.append((event, since, until))
+        yield env.timeout(1.0)
+        yield over
+        yield late
+
+    over, late = done(env, None), Activity(env, "late")
+    env.work(process(), "p")
+    env.after_instant(lambda: late.finish(0.0), 3.0)
+    env.run_to_end()
+    assert [(since, until) for _, since, until in log] == [(0.0, 1.0), (1.0, 1.0), (1.0, 3.0)]
+    assert [event for event, *_ in log][1:] == [over, late]
+
+
+def test_a_watched_process_is_a_process(env, log):
+    """Values are passed on, failures thrown in, interrupts work, the result is the value."""
+    import simpy
+
+    failing = env.event()
+
+    def child():
+        yield env.timeout(1.0)
+        return "result"
+
+    def process():
+        log.append((yield env.work(child(), "child")))
+        try:
+            yield failing
+        except KeyError as error:
+            log.append(error.args)
+        try:
+            yield env.timeout(10.0)
+        except simpy.Interrupt as interrupt:
+            log.append((interrupt.cause, env.now))
+
+    working = env.work(process(), "p")
+
+    def other():
+        yield env.timeout(2.0)
+        failing.fail(KeyError("thrown"))
+        yield env.timeout(1.0)
+        working.interrupt("enough")
+
+    env.work(other(), "other")
+    env.run_to_end()
+    assert log == ["result", ("thrown",), ("enough", 3.0)]
+
+
+def test_an_error_in_a_process_ends_the_run(env):
+    def process():
+        yield env.timeout(1.0)
+        raise LookupError("in the process")
+
+    env.work(process(), "p")
+    with pytest.raises(LookupError, match="in the process"):
+        env.run_to_end()
+
+
+def test_yielding_no_event_names_the_place(env):
+    def process():
+        yield 42
+
+    env.work(process(), "p")
+    with pytest.raises(TypeError, match=r"test_engine.py.*\n.*yield 42\n42 was yielded"):
+        env.run_to_end()
