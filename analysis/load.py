@@ -74,9 +74,8 @@ class Run:
         """
         settings = self.settings()
         if path not in settings:
-            near = ", ".join(
-                sorted(key for key in settings if path.split(".", maxsplit=1)[0] in key)
-            )
+            section = path.split(".", maxsplit=1)[0]
+            near = ", ".join(sorted(key for key in settings if section in key))
             raise ResultError(
                 f"{self.folder}: its scenario has no setting {path!r}; known: "
                 f"{near or ', '.join(sorted(settings))}"

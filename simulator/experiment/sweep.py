@@ -171,6 +171,8 @@ def flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")
         elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
-            yield from flat(dict(enumerate(value)), f"{prefix}{key}.")
+            yield from flat(
+                {str(number): entry for number, entry in enumerate(value)}, f"{prefix}{key}."
+            )
         else:
             yield prefix + key, json.dumps(value) if isinstance(value, list) else value
