@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Protocol, Self
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from simulator.registry import Registry
 from simulator.units import BitsPerSecond, Seconds
@@ -45,6 +45,7 @@ class LinkSpec:
     latency: Seconds
 
 
+MAX_HOSTS, MAX_GPUS = 100_000, 64
 NIC = LinkSpec(bandwidth=10e9, latency=10e-6)
 PCIE = LinkSpec(bandwidth=100e9, latency=5e-6)
 
@@ -60,20 +61,12 @@ def _add_host(
         graph.add_edge(host, f"{host}.gpu{gpu}", bandwidth=inside.bandwidth, latency=inside.latency)
 
 
-@TOPOLOGIES.register("star")
 @dataclass(frozen=True)
-class Star:
-    """Hosts around one non-blocking switch.
+class Hosts:
+    """Equal hosts with the same number of GPUs: what all builders of such clusters share."""
 
-    >>> graph = Star(hosts=2, gpus_per_host=4).build()
-    >>> len(graph), [n for n, k in graph.nodes(data="kind") if k == "host"]
-    (11, ['host0', 'host1'])
-    """
-
-    hosts: Annotated[int, Ge(1)] = 2
-    gpus_per_host: Annotated[int, Ge(0)] = 4
-    host_link: LinkSpec = NIC
-    intra_host: LinkSpec = PCIE
+    hosts: Annotated[int, Ge(1), Le(MAX_HOSTS)] = 2
+    gpus_per_host: Annotated[int, Ge(0), Le(MAX_GPUS)] = 4
 
     @property
     def workers(self) -> int:
@@ -81,6 +74,20 @@ class Star:
 
     def with_hosts(self, hosts: int) -> Self:
         return replace(self, hosts=hosts)
+
+
+@TOPOLOGIES.register("star")
+@dataclass(frozen=True)
+class Star(Hosts):
+    """Hosts around one non-blocking switch.
+
+    >>> graph = Star(hosts=2, gpus_per_host=4).build()
+    >>> len(graph), [n for n, k in graph.nodes(data="kind") if k == "host"]
+    (11, ['host0', 'host1'])
+    """
+
+    host_link: LinkSpec = NIC
+    intra_host: LinkSpec = PCIE
 
     def build(self) -> nx.Graph[str]:
         import networkx as nx
@@ -94,7 +101,7 @@ class Star:
 
 @TOPOLOGIES.register("two-level")
 @dataclass(frozen=True)
-class TwoLevel:
+class TwoLevel(Hosts):
     """Racks of hosts under leaf switches, which one core switch connects.
 
     A leaf's link to the core carries `hosts_per_leaf / oversubscription` NICs' worth of
@@ -105,19 +112,11 @@ class TwoLevel:
     10000000000.0
     """
 
-    hosts: Annotated[int, Ge(1)] = 8
-    gpus_per_host: Annotated[int, Ge(0)] = 4
+    hosts: Annotated[int, Ge(1), Le(MAX_HOSTS)] = 8
     hosts_per_leaf: Annotated[int, Ge(1)] = 4
     oversubscription: Annotated[float, Gt(0)] = 1.0
     host_link: LinkSpec = NIC
     intra_host: LinkSpec = PCIE
-
-    @property
-    def workers(self) -> int:
-        return self.hosts * max(1, self.gpus_per_host)
-
-    def with_hosts(self, hosts: int) -> Self:
-        return replace(self, hosts=hosts)
 
     def build(self) -> nx.Graph[str]:
         import networkx as nx
