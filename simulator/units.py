@@ -34,6 +34,9 @@ DIMENSIONS = {
     "FLOP/s": "speed",
     "samples": "number of samples",
 }
+# Beyond these a number is a slip of the pen, and sums of times would leave the floats.
+LARGEST = {"s": 1e9, "B": 1e18, "bit/s": 1e18, "FLOP": 1e30, "FLOP/s": 1e24, "samples": 1e15}
+SMALLEST_RATE = 1.0
 EXAMPLES = {
     "s": "10 us",
     "B": "100 MB",
@@ -172,6 +175,15 @@ class Unit:
         number = parse(value, self.symbol)
         if self.positive and number == 0:
             raise QuantityError(f"{printable(value)} is zero; expected {_wanted(self.symbol)}")
+        if number > LARGEST[self.symbol]:
+            raise QuantityError(
+                f"{printable(value)} is more than {show(LARGEST[self.symbol], self.symbol)}; "
+                f"expected {_wanted(self.symbol)}"
+            )
+        if self.positive and self.symbol == "bit/s" and number < SMALLEST_RATE:
+            raise QuantityError(
+                f"{printable(value)} is less than 1 bit/s; expected {_wanted(self.symbol)}"
+            )
         return number
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:

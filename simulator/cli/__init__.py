@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from simulator.cli.inspecting import init, list_, schema, validate
+from simulator.cli.output import remark
 from simulator.cli.results import compare, plot
 from simulator.cli.running import run, sweep
 from simulator.errors import InvalidInput
@@ -59,7 +60,7 @@ def call(arguments: list[str] | None = None) -> int:
         click.echo("interrupted", err=True)
         return 130
     except (InvalidInput, ResultError) as error:
-        click.echo(str(error), err=True)
+        remark(str(error))
         return 2
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

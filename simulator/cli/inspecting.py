@@ -42,7 +42,7 @@ def validate(files: tuple[str, ...], settings: tuple[str, ...], allow_outside: b
         try:
             scenario = load(file, settings, allow_outside=allow_outside, notes=notes)
         except InvalidInput as error:
-            click.echo(str(error), err=True)
+            remark(str(error))
             wrong = True
             continue
         for note in notes:

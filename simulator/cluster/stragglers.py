@@ -36,7 +36,7 @@ class SlowWorkers:
     choose at random, one worker at the least for a positive fraction.
     """
 
-    factor: Annotated[float, Gt(0)] = 2.0
+    factor: Annotated[float, Gt(0), Le(1e6)] = 2.0
     workers: tuple[Annotated[int, Ge(0)], ...] | None = None
     count: Annotated[int, Ge(0)] | None = None
     fraction: Annotated[float, Ge(0), Le(1)] | None = None

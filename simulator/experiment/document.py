@@ -116,12 +116,13 @@ def read(path: Path) -> Document:
         if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
             raise InvalidInput("begins with a byte order mark; save it as plain UTF-8")
         text = content.decode("utf-8")
-    except OSError as error:
-        raise ScenarioError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError as error:
         raise ScenarioError(
             [Problem(str(path), "", f"is no UTF-8 text (byte {error.start}); save it as UTF-8")]
         ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ScenarioError([Problem(str(path), "", f"cannot be read: {reason}")]) from None
     except InvalidInput as error:
         raise ScenarioError([Problem(str(path), "", str(error))]) from None
     return parse(text, str(path), path.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from simulator.experiment.document import Document, parse_value, read
 from simulator.experiment.explain import validate
 from simulator.experiment.scenario import Scenario, Stop
 from simulator.experiment.settings import settings_for
+from simulator.learning import Data
 
 
 def load(
@@ -63,11 +65,11 @@ def find(path: str | Path) -> Path:
         If there is neither.
     """
     given, shipped = Path(path), scenarios.names()
-    if given.is_file() or given.suffix in (".yaml", ".yml"):
+    if given.suffix in (".yaml", ".yml") or os.path.isfile(given):
         return given
     if str(path) in shipped:
         return scenarios.path(str(path))
-    if given.exists():
+    if os.path.exists(given):  # unlike Path.exists it takes any text, however long
         return given
     raise ScenarioError(
         [
@@ -185,7 +187,14 @@ def _unlearnable(scenario: Scenario, workers: int) -> Iterator[tuple[str, str]]:
     try:
         data = scenario.data()
         where = "learning.model"
-        learning.model.for_data(data)
+        model = learning.model.for_data(data)
+        needed, available = memory_needed(model.size, workers, data), memory_of_this_machine()
+        if needed > 0.8 * available:
+            raise DataError(
+                f"{model.size:,} parameters for {workers:,} workers need about "
+                f"{needed / 1e9:,.0f} GB, this machine has {available / 1e9:,.0f} GB; use a "
+                "smaller model or fewer workers (the workload, not this model, sets the clock)"
+            )
         where = "learning.partition"
         learning.partition.shards(data, workers, Streams(scenario.seed).get("partition"))
     except DataError as error:
@@ -197,3 +206,14 @@ def _unlearnable(scenario: Scenario, workers: int) -> Iterator[tuple[str, str]]:
                 f"{part}.target_accuracy",
                 f"{data.name} is a regression problem and has no accuracy",
             )
+
+
+def memory_needed(parameters: int, workers: int, data: Data) -> float:
+    """Bytes that a run takes at the most: four rows per worker, its books, and the data."""
+    row = parameters * data.dtype.itemsize
+    return workers * (4.0 * row + 20_000) + 3.0 * data.x.nbytes
+
+
+def memory_of_this_machine() -> float:
+    """Bytes of physical memory."""
+    return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")

@@ -17,6 +17,16 @@ from simulator.learning.data import Dataset, Raw
 from simulator.registry import Registry
 
 DATASETS: Registry[Dataset] = Registry("dataset")
+MAX_NUMBERS = 200_000_000
+
+
+def _affordable(samples: int, features: int) -> None:
+    """Refuse to generate more than fits into memory."""
+    if samples * features > MAX_NUMBERS:
+        raise DataError(
+            f"{samples:,} samples of {features:,} features are too many numbers to generate; "
+            f"at most {MAX_NUMBERS:,}"
+        )
 
 
 def _bundled(name: str, skip: int) -> NDArray[Any]:
@@ -80,6 +90,7 @@ class Classification:
     separation: Annotated[float, Gt(0)] = 4.0
 
     def read(self, rng: np.random.Generator) -> Raw:
+        _affordable(self.samples, max(self.features, self.classes))
         centres = rng.normal(size=(self.classes, self.features))
         centres *= self.separation / np.linalg.norm(centres, axis=1, keepdims=True)
         y = rng.integers(self.classes, size=self.samples)
@@ -96,6 +107,7 @@ class Regression:
     noise: Annotated[float, Ge(0)] = 0.1
 
     def read(self, rng: np.random.Generator) -> Raw:
+        _affordable(self.samples, self.features)
         x = rng.normal(size=(self.samples, self.features))
         truth = rng.normal(size=self.features)
         return Raw(x, x @ truth + self.noise * rng.normal(size=self.samples), None)

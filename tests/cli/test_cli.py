@@ -13,9 +13,10 @@ FAST = ("-S", "stop.steps=4")
 
 
 @pytest.fixture
-def paceline(capsys, tmp_path, monkeypatch):
+def paceline(capsys, tmp_path, tmp_path_factory, monkeypatch):
     """Run a command in an empty folder; returns (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("logs")))
 
     def command(*arguments):
         code = call([str(argument) for argument in arguments])
@@ -83,6 +84,9 @@ def test_five_mistakes_five_messages_exit_2_and_no_folder(paceline, tmp_path):
     ("arguments", "message"),
     [
         (["run", "nowhere.yaml"], "cannot be read"),
+        (["run", "x" * 5000], "no such file or shipped scenario"),
+        (["run", "a\x00b.yaml"], "cannot be read"),
+        (["run", "a\x1b[31m.yaml"], "a\\x1b[31m.yaml: cannot be read"),
         (["run", "quickstrt"], "did you mean 'quickstart'"),
         (["run", "quickstart", "--sed", "1"], "No such option"),
         (["run"], "Missing argument"),

@@ -105,6 +105,20 @@ def test_five_mistakes_give_five_located_messages():
             "4000 label shards but only",
         ),
         ("storage: {kind: local-disk, latency: soon}", "storage.latency: 'soon' is not a number"),
+        (
+            "learning: {model: {kind: mlp, hidden: [1000000000]}}",
+            "learning.model: 75,000,000,010 parameters for 8 workers need about 9,600 GB",
+        ),
+        (
+            "learning: {dataset: {kind: classification, samples: 1000000000}}",
+            "learning.dataset: 1,000,000,000 samples of 64 features are too many",
+        ),
+        ("workload: {compute: 1e300}", "workload.compute: 1e+300 is more than 1000000000 s"),
+        (
+            "topology: {host_link: {bandwidth: 1e-300}}",
+            "topology.host_link.bandwidth: 1e-300 is less than 1 bit/s",
+        ),
+        ("topology: {hosts: 100000000}", "topology.hosts: must be less than or equal to 100000"),
         ("evaluate: {every: 0 samples}", "evaluate.every: '0 samples' is zero"),
     ],
 )
