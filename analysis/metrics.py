@@ -10,6 +10,7 @@ from typing import Any
 from analysis.errors import ResultError
 from analysis.load import Run
 
+MORE_IS_BETTER = ("final_accuracy", "samples_per_s", "samples", "samples_applied", "steps")
 PARTS = ("compute_s", "io_s", "communication_s", "idle_s")
 
 
@@ -63,6 +64,17 @@ def middle(values: Sequence[float | None]) -> float | None:
     return result if math.isfinite(result) else None
 
 
+def numbers(run: Run) -> dict[str, float | None]:
+    """What can be compared: the numbers of the summary and of its breakdown."""
+    flat = {**run.summary, **run.summary["breakdown"]}
+    other = ("schema_version", "seed", "workers", "hosts")
+    return {
+        key: value
+        for key, value in flat.items()
+        if key not in other and (value is None or isinstance(value, int | float))
+    }
+
+
 def comparison(
     runs: Sequence[Run], by: str = "algorithm.kind", metric: str = "time_to_target_s"
 ) -> list[dict[str, Any]]:
@@ -75,7 +87,7 @@ def comparison(
     by
         Setting that tells the candidates apart.
     metric
-        Number of the summary that decides; the least wins.
+        Number of the summary that decides; the least wins, of `MORE_IS_BETTER` the largest.
 
     Raises
     ------
@@ -83,17 +95,12 @@ def comparison(
         If the summary has no such number.
     """
     rows = []
+    if metric not in numbers(runs[0]):
+        raise ResultError(f"no metric {metric!r}; known: {', '.join(numbers(runs[0]))}")
     for (name, workers), members in grouped(runs, by).items():
-        if metric not in members[0].summary:
-            known = [
-                key
-                for key, value in members[0].summary.items()
-                if isinstance(value, int | float | None)
-            ]
-            raise ResultError(f"no metric {metric!r}; known: {', '.join(known)}")
 
         def typical(key: str, of: Sequence[Run] = members) -> float | None:
-            return middle([run.summary[key] for run in of])
+            return middle([numbers(run)[key] for run in of])
 
         row: dict[str, Any] = {
             by.removesuffix(".kind"): name,
@@ -108,7 +115,10 @@ def comparison(
             row[part.removesuffix("_s")] = None if share is None else f"{share:.0%}"
         row["status"] = ", ".join(sorted({run.summary["status"] for run in members}))
         rows.append(row)
-    return sorted(rows, key=lambda row: (row["workers"], row[metric] is None, row[metric] or 0.0))
+    sign = -1 if metric in MORE_IS_BETTER else 1
+    return sorted(
+        rows, key=lambda row: (row["workers"], row[metric] is None, sign * (row[metric] or 0.0))
+    )
 
 
 def _share(run: Run, part: str) -> float | None:
@@ -132,9 +142,11 @@ def answers(rows: Sequence[dict[str, Any]], metric: str = "time_to_target_s") ->
                 f"{workers} workers: only {names[0]} has a {metric}, {known[0][metric]:.4g}."
             )
         else:
-            ahead = known[1][metric] / known[0][metric] - 1 if known[0][metric] else 0.0
+            first, second = known[0][metric], known[1][metric]
+            apart = abs(second / first - 1) if first else 0.0
+            word = "less" if second < first else "more"
             sentences.append(
-                f"{workers} workers: {names[0]} is first with {metric} = "
-                f"{known[0][metric]:.4g}; {names[1]} needs {ahead:.0%} more."
+                f"{workers} workers: {names[0]} is first with {metric} = {first:.4g}; "
+                f"{names[1]} has {apart:.0%} {word}."
             )
     return sentences

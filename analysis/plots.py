@@ -66,7 +66,10 @@ def curve(members: Sequence[Run], x: str, y: str, ax: Axes, label: str, number: 
 def curves(runs: Sequence[Run], y: str, figure: Figure, by: str) -> None:
     """*y* against time (above) and samples (below), one column per number of workers."""
     groups = grouped(runs, by)
-    columns = sorted({workers for _, workers in groups})[:MAX_COLUMNS]
+    counts = sorted({workers for _, workers in groups})
+    columns = spread(counts, MAX_COLUMNS)
+    if len(columns) < len(counts):
+        figure.suptitle(f"{len(columns)} of {len(counts)} numbers of workers", fontsize=8)
     names = list(dict.fromkeys(name for name, _ in groups))
     figure.set_size_inches(2.2 + 2.6 * len(columns), 5.2)
     axes = figure.subplots(2, len(columns), squeeze=False, sharey=True)
@@ -84,6 +87,17 @@ def curves(runs: Sequence[Run], y: str, figure: Figure, by: str) -> None:
                 ax.set_yscale("log")
         axes[row, 0].set_ylabel(LABELS[y])
     _legend(figure, axes[0, 0])
+
+
+def spread(values: list[int], most: int) -> list[int]:
+    """At most *most* of *values*, evenly spread, the first and last among them.
+
+    >>> spread([1, 2, 3, 4, 5, 6], 3), spread([1, 2], 3)
+    ([1, 3, 6], [1, 2])
+    """
+    if len(values) <= most:
+        return values
+    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
 
 
 def _seeds(groups: dict[tuple[str, int], list[Run]], workers: int) -> str:

@@ -66,7 +66,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.place, self.path, self.message) if part)
+        parts = (escaped(self.place), escaped(self.path), self.message)
+        return ": ".join(part for part in parts if part)
 
 
 class ScenarioError(InvalidInput):
@@ -83,6 +84,15 @@ class ScenarioError(InvalidInput):
         if (hidden := len(self.problems) - self.shown) > 0:
             lines.append(f"... and {hidden} more problems")
         return "\n".join(lines)
+
+
+def escaped(text: str) -> str:
+    """*text* with control characters shown as escapes, on one line.
+
+    >>> escaped("a\\nb")
+    'a\\\\nb'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 Part = TypeVar("Part")
 Registered = TypeVar("Registered", bound=type[Any])
@@ -57,6 +57,13 @@ class Registry(Mapping[str, type[Part]]):
 
     def __len__(self) -> int:
         return len(self._classes)
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A part that does not fit every cluster: `check` raises InvalidInput with the remedy."""
+
+    def check(self, workers: int, hosts: int) -> None: ...
 
 
 def kind_of(part: object) -> str:

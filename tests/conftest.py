@@ -1,7 +1,5 @@
 """Options and settings shared by all tests."""
 
-import os
-
 import pytest
 from hypothesis import settings
 
@@ -18,12 +16,3 @@ def pytest_addoption(parser):
 def update_golden(request):
     """True if the golden tables are to be rewritten."""
     return request.config.getoption("--update-golden")
-
-
-@pytest.fixture
-def traces():
-    """Folder of measured traces, if this machine has them."""
-    folder = os.environ.get("PACELINE_TRACES")
-    if not folder:
-        pytest.skip("PACELINE_TRACES names no folder of traces")
-    return folder

@@ -32,7 +32,7 @@ class AsyncPS:
     """
 
     needs: ClassVar[Needs] = Needs(
-        lock_step=False, servers=1, failures=True, optimizer=frozenset({"weight_decay"})
+        lock_step=False, servers=1, optimizer=frozenset({"weight_decay"})
     )
     paper: ClassVar[str] = "Dean et al., NIPS 2012"
     specification: ClassVar[Specification] = "verified from code"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, Literal, Protocol, TypeVar
 
 from simulator.cluster import Cluster
 from simulator.cluster.accounting import Process
@@ -30,8 +30,6 @@ class Needs:
         The number of workers must be a power of two.
     optimizer
         Parts of `learning.optimizer` that its specification has, beside rate and schedule.
-    failures
-        It goes on when a worker dies.
     """
 
     lock_step: bool = True
@@ -39,7 +37,6 @@ class Needs:
     groups: bool = False
     power_of_two: bool = False
     optimizer: frozenset[str] = EVERYTHING
-    failures: bool = False
 
 
 class Algorithm(Protocol):
@@ -54,13 +51,6 @@ class Algorithm(Protocol):
     specification: ClassVar[Specification]
 
     def processes(self, cluster: Cluster) -> Iterator[Process]: ...
-
-
-@runtime_checkable
-class Checked(Protocol):
-    """An algorithm that does not fit every cluster: `check` raises InvalidInput."""
-
-    def check(self, workers: int, hosts: int) -> None: ...
 
 
 ALGORITHMS: Registry[Algorithm] = Registry("algorithm")

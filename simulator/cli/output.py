@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from simulator.errors import escaped
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -23,7 +25,7 @@ def plain(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
+    return escaped(str(value))
 
 
 def print_json(document: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.cli.output import print_json, print_table, remark
+from simulator.cli.output import plain, print_json, print_table, remark
 from simulator.registry import kind_of
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def run(
 
     from simulator.experiment.loading import load
     from simulator.experiment.measure import measured
-    from simulator.experiment.store import finished, save
+    from simulator.experiment.store import check_writable, finished, save
 
     notes: list[str] = []
     loaded = load(
@@ -89,6 +89,9 @@ def run(
     )
     for note in notes:
         remark(note, quiet)
+    if trace and not loaded.record.spans:
+        raise click.UsageError("--trace needs the spans that record.spans: false leaves out")
+    check_writable(out)
     folder = finished(out, loaded, trace=trace)
     if folder is None:
         result, volatile = measured(loaded)
@@ -114,7 +117,7 @@ def run(
             f"{summary['hosts']} hosts: {summary['status']}"
         )
         print_table(_rows(summary))
-        click.echo(f"results: {folder}")
+        click.echo(f"results: {plain(str(folder))}")
 
 
 def _rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -145,7 +148,7 @@ def _rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
     metavar="PATH=V,V,...",
     help="Vary one setting, e.g. algorithm.kind=sync-sgd,async-ps.",
 )
-@click.option("--seeds", type=click.IntRange(min=1), help="Run seeds 0 .. N-1.")
+@click.option("--seeds", type=click.IntRange(1, 10_000), help="Run seeds 0 .. N-1.")
 @OUT
 @AS_JSON
 @QUIET
@@ -167,17 +170,19 @@ def sweep(
     Run the same command again to go on after an interruption.
     """
     from simulator.experiment.document import read
-    from simulator.experiment.loading import Override, apply_overrides, find
-    from simulator.experiment.sweep import Sweep, axis, execute, write_index, write_sweep
+    from simulator.experiment.loading import Override, find
+    from simulator.experiment.store import check_writable
+    from simulator.experiment.sweep import Sweep, axes_of, execute, write_index, write_sweep
 
-    document = read(find(scenario))
     notes: list[str] = []
-    apply_overrides(document, [Override.parse(text) for text in settings], notes)
-    axes = dict(axis(text) for text in (*([f"topology.hosts={nodes}"] if nodes else []), *grid))
-    plan = Sweep(document, axes, seeds, allow_outside)
-    scenarios = plan.scenarios()
+    overrides = [Override.parse(text) for text in settings]
+    hosts = [] if nodes is None else [f"topology.hosts={nodes}"]
+    axes = axes_of((*hosts, *grid), seeds)
+    plan = Sweep(read(find(scenario)), overrides, axes, seeds, allow_outside)
+    scenarios = plan.scenarios(notes)
     for note in notes:
         remark(note, quiet)
+    check_writable(out)
     write_sweep(out, plan)
     with_progress = _progress if not quiet else _silent
     entries = with_progress(len(scenarios), lambda report: execute(scenarios, out, report))
@@ -211,7 +216,7 @@ def _finish(entries: list[Entry], axes: list[str], out: Path, as_json: bool, qui
         print_json(rows)
     else:
         print_table(rows)
-        click.echo(f"results: {out} (index.csv has one row per run)")
+        click.echo(f"results: {plain(str(out))} (index.csv has one row per run)")
     if failed:
         click.get_current_context().exit(3)
 

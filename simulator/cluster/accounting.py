@@ -17,7 +17,6 @@ from simulator.engine import Activity, Table
 from simulator.engine.trace import LANES, SPAN_KINDS
 
 COMPUTE, IO, COMMUNICATION, IDLE = range(len(SPAN_KINDS))
-OVERLAP = LANES.index("overlap")
 
 Process = Generator[Event, Any, Any]
 

@@ -132,14 +132,16 @@ class Cluster:
         """A parameter server that starts with the initial parameters."""
         return Server(self, self._server_nodes[number])
 
+    def service(self, process: Process) -> None:
+        """Start a process that does not keep the run alive: an averager, a loader."""
+        self.env.service(process)
+
     def publish(self, owner: Any, params: Params) -> None:
         """Let *params* be evaluated: for a worker its own, else instead of the replicas."""
         if isinstance(owner, Worker):
             owner.params = params
         else:
             self._published[owner] = params
-        if hasattr(self, "progress"):
-            self.progress.publish()
 
     # -- for the run -------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.engine.values import frozen
 from simulator.learning import Data, Model, Optimizer, State
-from simulator.network.group import frozen
 
 Params = NDArray[np.floating[Any]]
 Minibatch = NDArray[np.int32]  # numbers of training samples

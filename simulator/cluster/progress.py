@@ -84,10 +84,11 @@ class Progress:
         self._tickets = stop.worker_steps
         self._finished: dict[int, int] = {}
         self._complete = 0
-        self._changed, self._due = True, False
-        self.evaluate()
+        self._due = False
+        self._evaluated = (-1.0, -1)
         if stop.time is not None:
-            cluster.env.after_instant(cluster.env.stop, stop.time)
+            cluster.env.deadline = stop.time
+        self.evaluate()
 
     def steps(self) -> Iterator[int]:
         """The steps of one worker."""
@@ -108,16 +109,11 @@ class Progress:
         self.worker_steps += 1
         if self.worker_steps % _PACK == 0:
             self._cluster.trace.pack()
-        self._changed = True
         if not math.isfinite(loss):
             self._diverge(worker, step)
         elif self._crosses(step):
             self._due = True
             self._cluster.env.after_instant(self._evaluate_due)
-
-    def publish(self) -> None:
-        """Note that the evaluated model has changed."""
-        self._changed = True
 
     def _crosses(self, step: int) -> bool:
         """Does the step that has just ended bring an evaluation that is not yet due?"""
@@ -135,25 +131,24 @@ class Progress:
     def _evaluate_due(self) -> None:
         self._due = False
         self.evaluate()
-        target = self._stop.target_accuracy
-        if target is not None and self.accuracy >= target:
-            self._cluster.env.stop()
 
     def evaluate(self) -> None:
-        """Enter the present model's losses and accuracy, if it has changed since the last time."""
+        """Enter the present model's losses and accuracy; ends the run if that was its target."""
         cluster = self._cluster
         cluster.network.settle()
-        if not self._changed:
+        now = (cluster.env.now, self.samples)
+        if now == self._evaluated:
             return
-        self._changed = False
+        self._evaluated = now
         params = average(cluster.evaluated())
         train_loss, test_loss, self.accuracy = cluster.job.evaluate(params)
         step = self.worker_steps // self._workers
-        cluster.trace.evaluations.append(
-            (cluster.env.now, self.samples, step, train_loss, test_loss, self.accuracy)
-        )
+        cluster.trace.evaluations.append((*now, step, train_loss, test_loss, self.accuracy))
         if not (math.isfinite(train_loss) and math.isfinite(test_loss)):
             self._diverge(None, step)
+        target = self._stop.target_accuracy
+        if target is not None and self.accuracy >= target:
+            cluster.env.stop()
 
     def _diverge(self, worker: int | None, step: int) -> None:
         if self.diverged is None:

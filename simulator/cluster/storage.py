@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from simulator.cluster.randomtimes import DURATIONS, Constant, Random, drawn_ahead
 from simulator.cluster.workload import Workload
@@ -55,7 +55,7 @@ class LocalDisk:
 
     latency: Annotated[Random, DURATIONS] = field(default_factory=Constant)
     bandwidth: BitsPerSecond = 8e9
-    read_ahead: Annotated[int, Ge(0)] = 0
+    read_ahead: Annotated[int, Ge(0), Le(10_000)] = 0
 
     def loader(self, worker: int, workload: Workload, streams: Streams) -> Load | None:
         transfer = transfer_time(workload.batch_size * workload.sample, self.bandwidth)

@@ -21,8 +21,6 @@ class StragglerModel(Protocol):
 
     def bind(self, workers: int, streams: Streams) -> Slowdown: ...
 
-    def check(self, workers: int) -> None: ...
-
 
 STRAGGLERS: Registry[StragglerModel] = Registry("straggler")
 
@@ -41,7 +39,7 @@ class SlowWorkers:
     count: Annotated[int, Ge(0)] | None = None
     fraction: Annotated[float, Ge(0), Le(1)] | None = None
 
-    def check(self, workers: int) -> None:
+    def check(self, workers: int, hosts: int) -> None:
         """Refuse what does not fit a cluster of *workers*.
 
         Raises
@@ -49,6 +47,7 @@ class SlowWorkers:
         InvalidInput
             If not exactly one choice is given or a rank or count is too large.
         """
+        del hosts
         given = [
             name for name in ("workers", "count", "fraction") if getattr(self, name) is not None
         ]

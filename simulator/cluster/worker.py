@@ -12,8 +12,8 @@ from simulator.cluster.accounting import COMPUTE, IO, Lane
 from simulator.cluster.job import Minibatch, Params
 from simulator.cluster.storage import Load
 from simulator.engine import Activity, Batch, Deferred, done
+from simulator.engine.values import frozen
 from simulator.learning import Sampler, State
-from simulator.network.group import frozen
 
 if TYPE_CHECKING:
     from simulator.cluster.cluster import Cluster
@@ -84,10 +84,11 @@ class Worker:
         seconds = self.cluster.compute.seconds(self.rank, self._requested, now)
         self._requested += 1
         lane = self.lane
-        lane.fill(COMPUTE, (lane.cursor if lane.cursor > now else now) + seconds)
+        delay = (lane.cursor if lane.cursor > now else now) + seconds - now
+        lane.fill(COMPUTE, now + delay)
         if params.dtype != self.cluster.job.dtype:
             params = params.astype(self.cluster.job.dtype)
-        return Deferred(self._gradients, lane.cursor - now, (frozen(params), batch))
+        return Deferred(self._gradients, delay, (frozen(params), batch))
 
     def update(self, params: Params, grad: Params, state: State) -> tuple[Params, State]:
         """Change that the scenario's optimiser makes of *grad*, and its next state."""

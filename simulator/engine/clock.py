@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from typing import Any
 
@@ -24,6 +25,13 @@ class Stalled(SimulatorError):
 class Clock(simpy.Environment):
     """Simulated time in seconds and the processes that it drives.
 
+    Attributes
+    ----------
+    deadline
+        When the run ends at the latest, s.
+
+    Notes
+    -----
     A *work* process belongs to the run; a *service* (a server, an averager, a
     loader) does not keep the run alive.
     """
@@ -32,6 +40,7 @@ class Clock(simpy.Environment):
         super().__init__()
         self._work: dict[Process, str] = {}
         self._stop = False
+        self.deadline = math.inf
 
     def work(self, generator: Generator[Event, Any, Any], name: str) -> Process:
         """Start a process that must end before the run does."""
@@ -56,7 +65,9 @@ class Clock(simpy.Environment):
         self._stop = True
 
     def run_to_end(self) -> None:
-        """Run until the last work process has ended or `stop` was called.
+        """Run until the last work process has ended, `stop` was called or `deadline` is over.
+
+        What happens at the instant of the deadline is part of the run.
 
         Raises
         ------
@@ -69,6 +80,9 @@ class Clock(simpy.Environment):
         while work and not self._stop:
             if not queue:
                 raise Stalled(self._report())
+            if queue[0][0] > self.deadline:
+                self._now = self.deadline
+                return
             if not queue[0][0] >= self._now:  # also true for nan
                 raise ClockError(
                     f"{describe(queue[0][3])} is due at {queue[0][0]!r} s, but it is "

@@ -55,7 +55,11 @@ class Activity(Event):
         late: Callable[[], Any] | None = None,
     ) -> None:
         """End *delay* seconds from now with *value*, or with what *late* gives then."""
-        self._ok, self._value, self.busy = True, value, busy
+        self._ok, self._value = True, value
+        end = self.env.now + delay
+        if busy and busy[-1][1] != end:  # the clock's sum may differ in the last bit
+            busy = (*busy[:-1], (busy[-1][0], end))
+        self.busy = busy
         if late is not None:
             self.callbacks.insert(0, lambda event: setattr(event, "_value", late()))
         self.env.schedule(self, delay=delay)

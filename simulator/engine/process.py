@@ -30,15 +30,11 @@ class Watched(Process):
         env = self.env
         if self.observer is not None:
             self.observer(event, self._since, env._now)
-        if not event._ok:  # SimPy throws the failure into the generator
-            super()._resume(event)
-            self._since = env._now
-            return
         env._active_proc = self
         send: Callable[[Any], Event] = self._generator.send
         waiting: Event | None = event
         try:
-            while True:
+            while event._ok:
                 event = send(event._value)
                 if not isinstance(event, Event):
                     frame = _describe_frame(self._generator.gi_frame)
@@ -49,6 +45,10 @@ class Watched(Process):
                     break
                 if self.observer is not None:
                     self.observer(event, env._now, env._now)
+            else:  # SimPy throws the failure into the generator
+                super()._resume(event)
+                self._since = env._now
+                return
         except StopIteration as end:
             self._finish(True, end.value)
             waiting = None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPAN_KINDS = ("compute", "io", "communication", "idle")
-LANES = ("worker", "loader", "communicator", "server", "overlap")
+LANES = ("worker", "loader", "communicator", "overlap")
 
 
 class Table:

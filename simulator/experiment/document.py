@@ -51,23 +51,32 @@ class Document:
     def problem(self, path: Sequence[str | int], message: str) -> Problem:
         return Problem(self.place(path), ".".join(map(str, path)), message)
 
-    def set(self, path: str, value: Any, origin: str) -> list[str]:
+    def set(self, path: str, value: Any, origin: str, keep: Sequence[str] = ()) -> list[str]:
         """Set *path* to *value*; returns the keys that a new `kind` has dropped.
 
-        A new kind replaces its block, whose other settings mean nothing to it.
+        A new kind replaces its block, but for the settings named in *keep*.
         """
-        keys: list[str | int] = [int(key) if key.isdigit() else key for key in path.split(".")]
+        keys = keys_of(path)
         node: Any = self.data
         for depth, key in enumerate(keys[:-1]):
             node = self._descend(node, key, keys[: depth + 1], origin)
         last = keys[-1]
         dropped: list[str] = []
         if last == "kind" and isinstance(node, dict) and node.get("kind") != value:
-            dropped = [key for key in node if key != "kind"]
-            node.clear()
+            dropped = [key for key in node if key != "kind" and key not in keep]
+            for key in dropped:
+                del node[key]
         self._assign(node, last, value, path, origin)
         self._mark(tuple(keys), value, origin)
         return dropped
+
+    def remove(self, path: Sequence[str | int]) -> None:
+        """Take out what stands at *path*, if anything does."""
+        node: Any = self.data
+        for key in path[:-1]:
+            node = node[key] if _has(node, key) else None
+        if path and isinstance(node, dict):
+            node.pop(path[-1], None)
 
     def _descend(self, node: Any, key: str | int, path: Sequence[str | int], origin: str) -> Any:
         if isinstance(node, dict):
@@ -92,6 +101,21 @@ class Document:
         self.places[keys] = origin
         for path in [path for path in self.places if path[: len(keys)] == keys]:
             self.places[path] = origin
+
+
+def keys_of(path: str) -> list[str | int]:
+    """Keys of a dotted path; numbers are positions in lists.
+
+    >>> keys_of("stragglers.0.factor")
+    ['stragglers', 0, 'factor']
+    """
+    return [int(key) if key.isdigit() else key for key in path.split(".")]
+
+
+def _has(node: Any, key: str | int) -> bool:
+    if isinstance(node, dict):
+        return key in node
+    return isinstance(node, list) and isinstance(key, int) and key < len(node)
 
 
 def read(path: Path) -> Document:

@@ -52,7 +52,9 @@ def _problems(
     seen = set()
     for item in error.errors(include_url=False):
         path, parent = _path(document.data, item["loc"]), item["loc"][:-1]
-        problem = document.problem(path, _message(model, parent, dict(item)))
+        message = _message(model, parent, dict(item))
+        place = document.place([*path, "kind"] if item["type"] == "union_tag_invalid" else path)
+        problem = Problem(place, ".".join(map(str, path)), message)
         if (problem.path, item["type"]) not in seen:  # a union reports per member
             seen.add((problem.path, item["type"]))
             yield problem

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import scenarios
-from simulator.algorithms.base import Checked
-from simulator.engine import Streams
 from simulator.errors import (
-    DataError,
-    InvalidInput,
     Problem,
     ScenarioError,
     printable,
     suggestion,
 )
-from simulator.experiment.document import Document, parse_value, read
-from simulator.experiment.explain import validate
-from simulator.experiment.scenario import Scenario, Stop
+from simulator.experiment.combinations import impossible
+from simulator.experiment.document import Document, keys_of, parse_value, read
+from simulator.experiment.explain import known_names, validate
+from simulator.experiment.scenario import Scenario
 from simulator.experiment.settings import settings_for
-from simulator.learning import Data
 
 
 def load(
@@ -87,12 +84,23 @@ def apply_overrides(
 ) -> None:
     """Apply settings to *document*, those that choose a kind first."""
     for override in sorted(overrides, key=lambda one: not one.path.endswith("kind")):
-        dropped = document.set(override.path, override.value, override.origin)
+        dropped = document.set(override.path, override.value, override.origin, _kept(override))
         if dropped and notes is not None:
             notes.append(
                 f"{override.origin}: dropped {', '.join(dropped)}, which belonged to "
                 "the kind that was replaced"
             )
+
+
+def _kept(override: Override) -> list[str]:
+    """Settings that stay when a kind is replaced: those that the new kind has too.
+
+    An algorithm begins with its own defaults, so that any two are compared on equal terms.
+    """
+    *block, last = override.path.split(".")
+    if last != "kind" or block == ["algorithm"] or not isinstance(override.value, str):
+        return []
+    return known_names(settings_for(Scenario), [*block, override.value])
 
 
 @dataclass(frozen=True)
@@ -142,78 +150,34 @@ def check(document: Document, allow_outside: bool = False) -> Scenario:
     ScenarioError
         With all mistakes at once.
     """
-    settings = validate(settings_for(Scenario), document)
-    scenario: Scenario = replace(
-        settings.build(), folder=document.folder, allow_outside=allow_outside
-    )
-    problems = [
-        document.problem([int(key) if key.isdigit() else key for key in path.split(".")], message)
-        for path, message in impossible(scenario)
-    ]
-    if problems:
+    model = settings_for(Scenario)
+    try:
+        scenario = _built(validate(model, document), document, allow_outside)
+    except ScenarioError as error:
+        # What is left without the wrong settings may still ask for the impossible.
+        rest = deepcopy(document)
+        for problem in error.problems:
+            rest.remove(keys_of(problem.path))
+        try:
+            kept = _built(validate(model, rest), rest, allow_outside)
+        except ScenarioError:
+            raise error from None
+        wrong = [problem.path for problem in error.problems]
+        more = [
+            problem
+            for problem in _impossible(kept, document)
+            if not any(path.startswith(problem.path) for path in wrong)
+        ]
+        raise ScenarioError([*error.problems, *more]) from None
+    if problems := _impossible(scenario, document):
         raise ScenarioError(problems)
     return scenario
 
 
-def impossible(scenario: Scenario) -> Iterator[tuple[str, str]]:
-    """What a scenario asks for that cannot be had together: (path, message)."""
-    workers, hosts = scenario.topology.workers, scenario.topology.hosts
-    checks: list[tuple[str, Any, tuple[int, ...]]] = [
-        (f"stragglers.{i}", model, (workers,)) for i, model in enumerate(scenario.stragglers)
-    ]
-    checks.append(("algorithm", scenario.algorithm, (workers, hosts)))
-    for path, part, arguments in checks:
-        if isinstance(part, Checked):
-            try:
-                part.check(*arguments)
-            except InvalidInput as error:
-                yield path, str(error)
-    if all(getattr(scenario.stop, name) is None for name in _names(Stop)):
-        yield "stop", "says nothing; give steps, samples, epochs, time or target_accuracy"
-    if scenario.stop.time == 0:
-        yield "stop.time", "is zero; a run takes some time"
-    optimizer = scenario.learning.optimizer
-    if getattr(optimizer, "nesterov", False) and not getattr(optimizer, "momentum", 0):
-        yield "learning.optimizer.nesterov", "needs a momentum above 0"
-    yield from _unlearnable(scenario, workers)
+def _built(settings: Any, document: Document, allow_outside: bool) -> Scenario:
+    scenario: Scenario = settings.build()
+    return replace(scenario, folder=document.folder, allow_outside=allow_outside)
 
 
-def _names(cls: type) -> list[str]:
-    return [item.name for item in fields(cls)]
-
-
-def _unlearnable(scenario: Scenario, workers: int) -> Iterator[tuple[str, str]]:
-    learning, where = scenario.learning, "learning.dataset"
-    try:
-        data = scenario.data()
-        where = "learning.model"
-        model = learning.model.for_data(data)
-        needed, available = memory_needed(model.size, workers, data), memory_of_this_machine()
-        if needed > 0.8 * available:
-            raise DataError(
-                f"{model.size:,} parameters for {workers:,} workers need about "
-                f"{needed / 1e9:,.0f} GB, this machine has {available / 1e9:,.0f} GB; use a "
-                "smaller model or fewer workers (the workload, not this model, sets the clock)"
-            )
-        where = "learning.partition"
-        learning.partition.shards(data, workers, Streams(scenario.seed).get("partition"))
-    except DataError as error:
-        yield where, str(error)
-        return
-    for part, wanted in (("stop", scenario.stop), ("evaluate", scenario.evaluate)):
-        if data.classes is None and wanted.target_accuracy is not None:
-            yield (
-                f"{part}.target_accuracy",
-                f"{data.name} is a regression problem and has no accuracy",
-            )
-
-
-def memory_needed(parameters: int, workers: int, data: Data) -> float:
-    """Bytes that a run takes at the most: four rows per worker, its books, and the data."""
-    row = parameters * data.dtype.itemsize
-    return workers * (4.0 * row + 20_000) + 3.0 * data.x.nbytes
-
-
-def memory_of_this_machine() -> float:
-    """Bytes of physical memory."""
-    return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
+def _impossible(scenario: Scenario, document: Document) -> list[Problem]:
+    return [document.problem(keys_of(path), message) for path, message in impossible(scenario)]

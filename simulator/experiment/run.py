@@ -108,7 +108,8 @@ def stop_rule(scenario: Scenario, workers: int, data: Data) -> StopRule:
     if stop.samples is not None:
         budgets.append(math.ceil(stop.samples / batch))
     if stop.epochs is not None:
-        budgets.append(math.ceil(stop.epochs * len(data.x) / batch))
+        # 1.1 epochs of 100 samples are 110 samples, not the next float above
+        budgets.append(math.ceil(round(stop.epochs * len(data.x), 6) / batch))
     return StopRule(min(budgets) if budgets else None, stop.time, stop.target_accuracy)
 
 

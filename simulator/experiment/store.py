@@ -71,12 +71,31 @@ def save(
     return final
 
 
+def check_writable(out: Path) -> None:
+    """Refuse a folder for results that cannot be one, before any work is done.
+
+    Raises
+    ------
+    StoreError
+        If *out*, or the nearest thing above it that exists, is no writable folder.
+    """
+    for place in (out, *out.absolute().parents):
+        if place.exists():
+            if not place.is_dir() or not os.access(place, os.W_OK):
+                what = "is no folder" if not place.is_dir() else "cannot be written to"
+                raise StoreError(f"{printable(str(place))} {what}; choose another with --out")
+            return
+
+
 def finished(out: Path, scenario: Scenario, *, trace: bool = False) -> Path | None:
     """Folder of an undamaged earlier run of *scenario* that has all that is asked for."""
     folder = run_folder(out, scenario)
     try:
-        outputs = json.loads((folder / "manifest.json").read_text())["outputs"]
-    except (OSError, ValueError, KeyError):
+        stored = json.loads((folder / "manifest.json").read_text())
+        outputs, thinned = stored["outputs"], stored["scenario"]["record"]["every"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if thinned != scenario.record.every:
         return None
     record = scenario.record
     wanted = ["spans"] * record.spans + ["messages"] * record.messages

@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from simulator.errors import Problem, ScenarioError, printable
+from simulator.errors import InvalidInput, Problem, ScenarioError, printable
 from simulator.experiment.document import Document, parse_value
 from simulator.experiment.loading import Override, apply_overrides, check
 from simulator.experiment.measure import measured
@@ -27,7 +27,9 @@ class Sweep:
     Attributes
     ----------
     document
-        The scenario as it was read, overrides applied.
+        The scenario as it was read.
+    overrides
+        Settings that hold for all runs; as everywhere, kinds are chosen first.
     axes
         Values by dotted path, in the order in which they vary (the last one fastest).
     seeds
@@ -38,12 +40,13 @@ class Sweep:
     """
 
     document: Document
+    overrides: Sequence[Override] = ()
     axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     seeds: int | None = None
     allow_outside: bool = False
 
-    def scenarios(self) -> list[Scenario]:
-        """Every combination, checked.
+    def scenarios(self, notes: list[str] | None = None) -> list[Scenario]:
+        """Every combination, checked; *notes* receives what a user should know.
 
         Raises
         ------
@@ -52,22 +55,23 @@ class Sweep:
         """
         found: list[Scenario] = []
         problems: dict[Problem, None] = {}
+        remarks: list[str] = []
         axes = dict(self.axes) | ({} if self.seeds is None else {"seed": range(self.seeds)})
         for values in product(*axes.values()):
             document = deepcopy(self.document)
-            apply_overrides(
-                document,
-                [
-                    Override(path, value, f"--grid {path}={value}")
-                    for path, value in zip(axes, values, strict=True)
-                ],
-            )
+            varied = [
+                Override(path, value, f"--grid {path}={value}")
+                for path, value in zip(axes, values, strict=True)
+            ]
+            apply_overrides(document, [*self.overrides, *varied], remarks)
             try:
                 found.append(check(document, self.allow_outside))
             except ScenarioError as error:
                 problems |= dict.fromkeys(error.problems)
         if problems:
             raise ScenarioError(list(problems))
+        if notes is not None:
+            notes.extend(dict.fromkeys(remarks))
         return found
 
 
@@ -89,6 +93,24 @@ def axis(text: str) -> tuple[str, list[Any]]:
             ]
         )
     return path, parse_value(f"[{values}]", f"--grid {text}")
+
+
+def axes_of(texts: Sequence[str], seeds: int | None) -> dict[str, list[Any]]:
+    """Axes of several ``a.b=v1,v2``; each setting may be varied once.
+
+    Raises
+    ------
+    ScenarioError
+        If a setting is varied twice, or a value is missing.
+    """
+    axes: dict[str, list[Any]] = {}
+    for path, values in map(axis, texts):
+        if path in axes or (path == "seed" and seeds is not None):
+            raise ScenarioError([Problem("--grid", path, "is varied twice; give all values once")])
+        if None in values or not values:
+            raise ScenarioError([Problem("--grid", path, "has an empty value")])
+        axes[path] = values
+    return axes
 
 
 @dataclass(frozen=True)
@@ -118,7 +140,7 @@ def _one(scenario: Scenario, out: Path) -> Entry:
     try:
         result, volatile = measured(scenario)
         return Entry(scenario, save(result, out, volatile=volatile))
-    except (OSError, ScenarioError, KeyboardInterrupt):
+    except InvalidInput:  # a full disk would fail the other runs too
         raise
     except Exception:  # one broken run must not cost the others
         return Entry(scenario, None, error=traceback.format_exc(limit=5))

@@ -103,22 +103,28 @@ def prepare(
     image = (int(x.shape[1]), int(x.shape[2])) if x.ndim == 3 else None
     x, x_test = (part.reshape(len(part), -1).astype(np.float64) for part in (x, x_test))
     axis = None if image else 0
-    mean, spread = x.mean(axis), x.std(axis)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, spread = x.mean(axis), x.std(axis)
+    if not np.isfinite(spread).all():
+        raise DataError(f"{name}: values are too large to standardise; rescale them first")
     spread = np.where(spread > 0, spread, 1.0)
     kind = np.dtype(dtype) if raw.classes is None else np.dtype(np.int64)
     parts = [((part - mean) / spread).astype(dtype) for part in (x, x_test)]
-    labels = [part.astype(kind) for part in (y, y_test)]
+    with np.errstate(over="ignore"):
+        labels = [part.astype(kind) for part in (y, y_test)]
     for part in (*parts, *labels):
+        if not np.isfinite(part).all():
+            raise DataError(f"{name}: values are too large for {dtype}; rescale them first")
         part.setflags(write=False)
     return Data(name, parts[0], labels[0], parts[1], labels[1], raw.classes, image)
 
 
 def _check(raw: Raw, name: str) -> None:
     for part, (x, y) in {"": (raw.x, raw.y), " (test)": raw.test or (raw.x, raw.y)}.items():
-        if x.ndim not in (2, 3) or len(x) != len(y) or y.ndim != 1 or not len(x):
+        if x.ndim not in (2, 3) or len(x) != len(y) or y.ndim != 1 or not x.size:
             raise DataError(
                 f"{name}{part}: x has shape {x.shape} and y {y.shape}; expected "
-                "(n, features) or (n, height, width) and (n,) with n > 0"
+                "(n, features) or (n, height, width) and (n,), none of them 0"
             )
         for array, label in ((x, "x"), (y, "y")):
             if not np.isfinite(array).all():
@@ -135,5 +141,7 @@ def _check(raw: Raw, name: str) -> None:
                 f"{name}{part}: labels must be whole numbers "
                 f"0..{raw.classes - 1}, found {y.min()}..{y.max()}"
             )
+    if raw.classes is not None and len(np.unique(raw.y)) < 2:
+        raise DataError(f"{name}: all samples have the same label; there is nothing to learn")
     if raw.test is not None and raw.test[0].shape[1:] != raw.x.shape[1:]:
         raise DataError(f"{name}: x_test has shape {raw.test[0].shape}, x {raw.x.shape}")

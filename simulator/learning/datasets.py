@@ -90,7 +90,7 @@ class Classification:
     separation: Annotated[float, Gt(0)] = 4.0
 
     def read(self, rng: np.random.Generator) -> Raw:
-        _affordable(self.samples, max(self.features, self.classes))
+        _affordable(max(self.samples, self.classes), self.features)
         centres = rng.normal(size=(self.classes, self.features))
         centres *= self.separation / np.linalg.norm(centres, axis=1, keepdims=True)
         y = rng.integers(self.classes, size=self.samples)
@@ -118,7 +118,7 @@ class Regression:
 class Npz:
     """The user's own arrays `x`, `y` and perhaps `x_test`, `y_test` in one .npz file.
 
-    Whole-numbered labels mean classification, other numbers regression.
+    Labels of an integer type mean classification, floats regression.
     """
 
     path: str
@@ -137,10 +137,16 @@ class Npz:
                 raise DataError(
                     f"{self.path}: array {name!r} has type {array.dtype}; expected numbers"
                 )
+        if ("x_test" in arrays) != ("y_test" in arrays):
+            raise DataError(f"{self.path}: x_test and y_test must both be given, or neither")
         y = arrays["y"]
-        labels = y.dtype.kind in "iub"
-        classes = int(y.max(initial=0)) + 1 if labels else None
-        test = (arrays["x_test"], arrays["y_test"]) if {"x_test", "y_test"} <= set(arrays) else None
+        classes = int(y.max(initial=0)) + 1 if y.dtype.kind in "iub" else None
+        if classes is not None and classes > max(2, len(y)):
+            raise DataError(
+                f"{self.path}: label {classes - 1} among {len(y)} samples; number the classes "
+                "0, 1, 2, ..., or store y as floats for regression"
+            )
+        test = (arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None
         return Raw(arrays["x"], y, classes, test)
 
 

@@ -7,28 +7,21 @@ returns an event: yield it now to block, yield it later to overlap.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from simpy.events import Event
 
+from simulator.engine.values import frozen
 from simulator.network import collectives
 from simulator.network.collectives import Plan
 from simulator.network.fabric import Network, Play, Prepared
 
 Array = NDArray[np.floating[Any]]
 Parts = Sequence[Any]
-Value = TypeVar("Value")
 Merge = Callable[[Parts], Any]
 Shape = Literal["star", "tree"]
-
-
-def frozen(value: Value) -> Value:
-    """Mark an array read-only: parameters and gradients are values, not buffers."""
-    if isinstance(value, np.ndarray) and value.flags.writeable:
-        value.flags.writeable = False
-    return value
 
 
 def total(parts: Parts) -> Array:
@@ -56,6 +49,7 @@ class _Call:
 
     def __init__(self, combine: Merge):
         self.parts: dict[int, Any] = {}
+        self.joined = 0
         self.play: Play
         self._combine = combine
         self._value: Any = None
@@ -182,7 +176,8 @@ class Group:
                 lambda rank: call.value() if rank == 0 or not rooted else None,
             )
         call.parts[rank] = frozen(value)
-        if len(call.parts) == self.size:
+        call.joined += 1
+        if call.joined == self.size:
             del self._open[number]
         return call.play.enter(rank)
 

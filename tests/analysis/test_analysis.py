@@ -73,7 +73,7 @@ def test_the_answer_comes_in_words():
         {"algorithm": "c", "workers": 16, "t": 1.0},
     ]
     assert answers(rows, "t") == [
-        "4 workers: a is first with t = 2; b needs 50% more.",
+        "4 workers: a is first with t = 2; b has 50% more.",
         "8 workers: no run has a t.",
         "16 workers: only c has a t, 1.",
     ]

@@ -73,7 +73,7 @@ def test_five_mistakes_five_messages_exit_2_and_no_folder(paceline, tmp_path):
         assert [line.split(": ")[:2] for line in err.splitlines()] == [
             ["bad.yaml:1:1", "seed"],
             ["bad.yaml:2:1", "nme"],
-            ["bad.yaml:3:1", "topology"],
+            ["bad.yaml:3:12", "topology"],
             ["bad.yaml:4:8", "stop.time"],
             ["bad.yaml:5:12", "learning.batch_size"],
         ]
@@ -107,6 +107,18 @@ def test_five_mistakes_five_messages_exit_2_and_no_folder(paceline, tmp_path):
         (["list", "algoritms"], "algorithms"),
         (["init", "x.yaml", "--template", "quickstrt"], "did you mean"),
         (["frobnicate"], "No such command"),
+        (
+            ["run", "quickstart", "-S", "algorithm.kind=x"],
+            "-S algorithm.kind=x: algorithm: no kind",
+        ),
+        (["sweep", "quickstart", "--nodes", "2", "--grid", "topology.hosts=4"], "is varied twice"),
+        (["sweep", "quickstart", "--seeds", "2", "--grid", "seed=4"], "seed: is varied twice"),
+        (["sweep", "quickstart", "--grid", "seed=1,,2"], "--grid seed=1,,2:1:4: expected"),
+        (
+            ["run", "quickstart", "-S", "learning.batch_size=100000"],
+            "has only 1,438 training samples",
+        ),
+        (["run", "quickstart", "-S", "stop.steps=1000000000000"], "8,000,000,000,000 worker-steps"),
         (["init", "x.txt"], "should end in .yaml"),
     ],
 )
@@ -275,3 +287,36 @@ def test_a_closed_pipe_is_no_error():
         check=False,
     )
     assert done.stderr == ""
+
+
+def test_a_folder_that_cannot_be_one_is_refused_before_any_work(paceline, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for command in ("run", "sweep"):
+        code, out, err = paceline(command, "quickstart", *FAST, "-o", "file")
+        assert (code, out) == (2, "")
+        assert "is no folder; choose another with --out" in err
+
+
+def test_a_new_topology_keeps_the_settings_it_has_too(paceline):
+    """An algorithm begins with its own defaults; a cluster keeps its size."""
+    code, out, err = paceline("run", "quickstart", *FAST, "-S", "topology.kind=two-level", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["workers"] == 8
+
+
+def test_more_can_be_better(paceline):
+    paceline(
+        "sweep",
+        "quickstart",
+        "-S",
+        "stop.steps=60",
+        "--grid",
+        "algorithm.kind=sync-sgd,async-ps",
+        "-o",
+        "res",
+    )
+    rows = json.loads(paceline("compare", "res", "--json", "--metric", "final_accuracy")[1])
+    assert rows[0]["final_accuracy"] >= rows[1]["final_accuracy"]
+    assert paceline("compare", "res", "--metric", "idle_s")[0] == 0
+    for metric in ("breakdown", "status", "seed"):
+        assert paceline("compare", "res", "--metric", metric)[0] == 2

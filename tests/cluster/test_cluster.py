@@ -88,7 +88,7 @@ def test_one_worker_more_changes_nobody_elses_times():
 )
 def test_slow_workers(choice, slow):
     model = SlowWorkers(factor=2.0, **choice)
-    model.check(8)
+    model.check(8, 2)
     factor = model.bind(8, Streams(0))
     assert [factor(rank, 5, 1.0) for rank in range(8)].count(2.0) == slow
     if "workers" in choice:
@@ -106,7 +106,7 @@ def test_slow_workers(choice, slow):
 )
 def test_slow_workers_that_do_not_exist(choice, message):
     with pytest.raises(InvalidInput, match=message):
-        SlowWorkers(**choice).check(8)
+        SlowWorkers(**choice).check(8, 2)
     assert set(STRAGGLERS.values()) == {SlowWorkers}
 
 
@@ -239,6 +239,7 @@ def test_stop_at_a_target():
     [
         ({"samples": 100}, 16),
         ({"epochs": 1.0}, 20),
+        ({"epochs": 1.1}, 20),
         ({"steps": 3}, 12),
         ({"steps": 3, "samples": 1e6}, 12),
     ],
@@ -294,3 +295,96 @@ def test_changing_a_value_in_place_raises(monkeypatch):
     monkeypatch.setattr(SyncSGD, "replica", replica)
     with pytest.raises(ValueError, match="read-only"):
         played()
+
+
+def test_a_stalled_run_is_found_although_it_has_a_time_to_stop(monkeypatch):
+    from simulator.algorithms.sync_sgd import SyncSGD
+
+    def replica(self, worker, rank, world):
+        params, _ = worker.start()
+        if rank:
+            yield world.mean(rank, params)
+
+    monkeypatch.setattr(SyncSGD, "replica", replica)
+    assert run(scenario(stop={"steps": None, "time": "100 s"})).summary["status"] == "stalled"
+
+
+def test_the_last_evaluation_is_at_the_end():
+    for kind in ("sync-sgd", "async-ps", "dc-s3gd", "local-sgd", "layered-sgd"):
+        result = simulate(algorithm={"kind": kind}, stop={"steps": None, "time": "0.777 s"})
+        assert result.tables["evaluations"]["time_s"][-1] == 0.777
+
+
+def test_a_target_met_at_the_start_ends_the_run_at_once():
+    result = simulate(stop={"steps": 50, "target_accuracy": 0.01})
+    assert (result.summary["simulated_time_s"], result.summary["samples"]) == (0.0, 0)
+
+
+def test_evaluation_sees_a_server_as_it_is_at_that_instant():
+    """A push that has arrived counts, one that is under way does not (decision 0002)."""
+    push_ends = 0.05 + 125e6 * 8 / 10e9 + 25e-6
+    for time, changed in ((push_ends - 1e-6, False), (push_ends + 1e-6, True)):
+        result = simulate(
+            algorithm={"kind": "async-ps"},
+            topology={"hosts": 1, "gpus_per_host": 1},
+            workload={"noise": "none", "gradient": "125 MB"},
+            stop={"steps": 1, "time": time},
+        )
+        losses = result.tables["evaluations"]["train_loss"]
+        assert len(losses) == 2
+        assert (losses[0] != losses[1]) == changed
+
+
+def test_throughput_is_the_full_size_jobs():
+    result = simulate(workload={"batch_size": 100})
+    assert result.summary["samples_per_s"] == pytest.approx(
+        12 * 4 * 100 / result.summary["simulated_time_s"]
+    )
+
+
+def test_utilisation_is_busy_time_over_all_time():
+    result = simulate(topology={"hosts": 2, "gpus_per_host": 0}, network={"all_reduce": "ring"})
+    links, end = result.tables["links"], result.summary["simulated_time_s"]
+    up = links["source"].index("host0")
+    assert links["nbytes"][up] == pytest.approx(12 * 10e6)
+    assert links["busy_s"][up] == pytest.approx(12 * 10e6 * 8 / 10e9)
+    assert links["utilisation"][up] == pytest.approx(12 * 10e6 * 8 / 10e9 / end)
+
+
+def test_what_runs_beside_a_worker_is_cut_where_the_worker_waits():
+    """A hidden transfer ends in the books where the wait for it begins; a loader at the request."""
+    disk = {"kind": "local-disk", "latency": "80 ms", "read_ahead": 1}
+    result = simulate(storage=disk, algorithm={"kind": "dc-s3gd"}, workload={"gradient": "100 MB"})
+    spans = result.tables["spans"]
+    rows = list(
+        zip(
+            spans["worker"].tolist(),
+            spans["lane"],
+            spans["kind"],
+            spans["start_s"].tolist(),
+            spans["end_s"].tolist(),
+            strict=True,
+        )
+    )
+    for lane, kind in (("overlap", "communication"), ("loader", "io")):
+        beside = [(w, start, end) for w, name, _, start, end in rows if name == lane]
+        own = [(w, start, end) for w, name, k, start, end in rows if name == "worker" and k == kind]
+        assert beside
+        for w, start, end in beside:
+            assert not any(v == w and max(s, start) < min(e, end) - 1e-12 for v, s, e in own)
+
+
+def test_the_evaluated_model_is_the_weighted_mean():
+    from simulator.cluster.progress import average
+
+    parts = [(np.float32([1.0]), 1.0), (np.float32([4.0]), 2.0)]
+    assert average(parts).tolist() == [3.0]
+
+
+def test_no_collective_stays_open():
+    cluster = played(
+        algorithm={"kind": "layered-sgd"},
+        stop={"steps": 30},
+        storage={"kind": "local-disk", "latency": {"kind": "gamma", "mean": "90 ms", "cv": 1.0}},
+    )
+    assert all(not group._open for group in cluster.groups)

@@ -36,7 +36,7 @@ def test_five_mistakes_give_five_located_messages():
         "x.yaml:1:24: topology.hosts: must be greater than or equal to 1, not 0",
         "x.yaml:2:12: workload.compute: '25 Gbit/s' is a rate; expected a time such as '10 us'",
         "x.yaml:4:26: learning.optimizer.momentun: no such setting; did you mean 'momentum'?",
-        "x.yaml:5:1: algorithm: no kind 'layerd-sgd'; did you mean 'layered-sgd'?",
+        "x.yaml:5:13: algorithm: no kind 'layerd-sgd'; did you mean 'layered-sgd'?",
         "x.yaml:6:8: stop.steps: expected a whole number, not 'many'",
     ]
 
@@ -77,6 +77,11 @@ def test_five_mistakes_give_five_located_messages():
             "network.all_reduce: no such choice 'rign'; did you mean 'ring'?",
         ),
         ("stop: {steps: null}", "stop: says nothing; give steps,"),
+        ("stop: {target_accuracy: 0.9}", "stop.target_accuracy: may never be reached; give steps"),
+        (
+            "stop: {time: 5 s}\nworkload: {compute: 0}",
+            "workload.compute: is zero, so time may stand",
+        ),
         (
             "algorithm: {kind: layered-sgd, group_size: 3}",
             "algorithm: groups of 3 do not divide 8 workers",
@@ -278,3 +283,19 @@ def test_the_schema_knows_every_kind():
     for registry in registries().values():
         for kind in registry:
             assert f'"{kind}"' in schema
+
+
+def test_impossible_combinations_are_reported_beside_wrong_settings():
+    text = """\
+algorithm: {kind: layered-sgd, group_size: 3}
+stragglers: [{kind: slow-workers, count: 9}]
+learning:
+  partition: {kind: label-shards, shards_per_worker: 500}
+  optimizer: {momentum: 1.5}
+"""
+    assert [line.split(": ")[1] for line in problems(text)] == [
+        "learning.optimizer.momentum",
+        "algorithm",
+        "stragglers.0",
+        "learning.partition",
+    ]

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -166,9 +167,8 @@ def test_tables_are_exact_and_safe_in_spreadsheets():
 
 
 def sweep(**axes):
-    return Sweep(
-        Document(merged(SMALL, {"stop": {"steps": 2}}), "t", __import__("pathlib").Path()), axes, 2
-    )
+    data = merged(SMALL, {"stop": {"steps": 2}})
+    return Sweep(Document(data, "t", Path()), axes=axes, seeds=2)
 
 
 def test_a_sweep_is_every_combination_and_resumes(tmp_path):
@@ -237,3 +237,42 @@ def test_equal_seeds_share_all_randomness():
 def test_axes_are_read_as_yaml():
     assert axis("a.b=1,2.5,x y") == ("a.b", [1, 2.5, "x y"])
     assert axis("learning.model.hidden=[8],[16, 16]") == ("learning.model.hidden", [[8], [16, 16]])
+
+
+def test_a_thinned_or_traceless_folder_is_not_taken_for_a_full_one(tmp_path):
+    thin = scenario(record={"every": 2})
+    save(run(thin), tmp_path)
+    assert finished(tmp_path, thin)
+    assert finished(tmp_path, scenario()) is None
+    save(run(scenario(record={"spans": False, "messages": False})), tmp_path)
+    assert finished(tmp_path, scenario()) is None
+
+
+def test_kinds_of_a_grid_come_before_settings(tmp_path):
+    from simulator.experiment.loading import Override
+
+    document = Document(
+        merged(SMALL, {"algorithm": {"kind": "dc-s3gd", "compensation": 0.5}}), "t", Path()
+    )
+    plan = Sweep(
+        document,
+        [Override("algorithm.period", 2, "-S algorithm.period=2")],
+        {"algorithm.kind": ["local-sgd"]},
+    )
+    notes = []
+    assert plan.scenarios(notes)[0].algorithm.period == 2
+    assert notes == [
+        "--grid algorithm.kind=local-sgd: dropped compensation, which belonged to the "
+        "kind that was replaced"
+    ]
+
+
+def test_a_full_disk_ends_a_sweep(tmp_path, monkeypatch):
+    from simulator.experiment import sweep as module
+
+    def full(*arguments, **more):
+        raise StoreError("no space")
+
+    monkeypatch.setattr(module, "save", full)
+    with pytest.raises(StoreError, match="no space"):
+        execute(sweep().scenarios(), tmp_path)

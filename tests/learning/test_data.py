@@ -89,10 +89,19 @@ def hole(value):
         ({"x": hole(np.inf), "y": np.arange(10) % 2}, "x is not finite in row 7, column 2"),
         ({"x": np.ones((10, 4)), "y": np.array([0.5] * 9 + [np.nan])}, "y is not finite in row 9"),
         ({"x": np.ones((10, 4)), "y": np.arange(9)}, r"x has shape \(10, 4\) and y \(9,\)"),
-        ({"x": np.ones((0, 4)), "y": np.arange(0)}, "with n > 0"),
+        ({"x": np.ones((0, 4)), "y": np.arange(0)}, "none of them 0"),
         ({"x": np.ones((10, 4))}, "no array 'y'; it holds x"),
+        ({"x": np.ones((9, 4)), "y": np.arange(9) * 10**11}, "label 800000000000 among 9 samples"),
+        (
+            {"x": np.ones((9, 4)), "y": np.arange(9), "x_test": np.ones((9, 4))},
+            "must both be given",
+        ),
+        ({"x": np.ones((9, 4)), "y": np.full(9, 1e300)}, "too large for float32"),
         ({"x": np.ones((10, 4)), "y": np.array(["a"] * 10)}, "expected numbers"),
         ({"x": np.ones((10, 4)), "y": np.arange(10) - 1}, "whole numbers"),
+        ({"x": np.ones((10, 0)), "y": np.arange(10) % 2}, "none of them 0"),
+        ({"x": hole(1e300), "y": np.arange(10) % 2}, "too large to standardise"),
+        ({"x": np.ones((10, 2)), "y": np.zeros(10, int)}, "all samples have the same label"),
         (
             {
                 "x": np.ones((10, 4)),

@@ -1,0 +1,108 @@
+"""Combinations: what a scenario asks for, each part allowed, that cannot be had together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+from simulator.engine import Streams
+from simulator.errors import DataError, InvalidInput
+from simulator.experiment.scenario import Scenario, Stop
+from simulator.learning import Data
+from simulator.registry import Checked
+
+MAX_WORKER_STEPS = 1_000_000_000
+
+
+def impossible(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """What *scenario* asks for that cannot be had together: (path, message)."""
+    workers, hosts = scenario.topology.workers, scenario.topology.hosts
+    parts: list[tuple[str, Any]] = [("algorithm", scenario.algorithm)]
+    parts += [(f"stragglers.{i}", model) for i, model in enumerate(scenario.stragglers)]
+    for path, part in parts:
+        if isinstance(part, Checked):
+            try:
+                part.check(workers, hosts)
+            except InvalidInput as error:
+                yield path, str(error)
+    if scenario.algorithm.needs.power_of_two and workers & (workers - 1):
+        yield "algorithm", f"needs a power of two of workers, not {workers}"
+    yield from _endless(scenario)
+    optimizer = scenario.learning.optimizer
+    if getattr(optimizer, "nesterov", False) and not getattr(optimizer, "momentum", 0):
+        yield "learning.optimizer.nesterov", "needs a momentum above 0"
+    yield from _unlearnable(scenario, workers)
+
+
+def _endless(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """Runs that might never end."""
+    stop = scenario.stop
+    given = [item.name for item in fields(Stop) if getattr(stop, item.name) is not None]
+    if not given:
+        yield "stop", "says nothing; give steps, samples, epochs or time"
+    if given == ["target_accuracy"]:
+        yield (
+            "stop.target_accuracy",
+            "may never be reached; give steps, samples, epochs or time beside it",
+        )
+    if stop.steps is not None and stop.steps * scenario.topology.workers > MAX_WORKER_STEPS:
+        yield (
+            "stop.steps",
+            (
+                f"makes {stop.steps * scenario.topology.workers:,} worker-steps; at most "
+                f"{MAX_WORKER_STEPS:,} fit into the books of a run"
+            ),
+        )
+    if stop.time == 0:
+        yield "stop.time", "is zero; a run takes some time"
+    if set(given) <= {"time", "target_accuracy"} and given and not scenario.workload.compute:
+        yield "workload.compute", "is zero, so time may stand still; give stop.steps as well"
+
+
+def _unlearnable(scenario: Scenario, workers: int) -> Iterator[tuple[str, str]]:
+    learning = scenario.learning
+    try:
+        data = scenario.data()
+    except DataError as error:
+        yield "learning.dataset", str(error)
+        return
+    try:
+        model = learning.model.for_data(data)
+        needed, available = memory_needed(model.size, workers, data), memory_of_this_machine()
+        if needed > 0.8 * available:
+            raise DataError(
+                f"{model.size:,} parameters for {workers:,} workers need about "
+                f"{needed / 1e9:,.0f} GB, this machine has {available / 1e9:,.0f} GB; use a "
+                "smaller model or fewer workers (the workload, not this model, sets the clock)"
+            )
+    except DataError as error:
+        yield "learning.model", str(error)
+    if learning.batch_size > len(data.x):
+        yield (
+            "learning.batch_size",
+            f"is {learning.batch_size:,}, but {data.name} has only {len(data.x):,} training "
+            "samples; the full-size job's batch is workload.batch_size",
+        )
+    try:
+        learning.partition.shards(data, workers, Streams(scenario.seed).get("partition"))
+    except DataError as error:
+        yield "learning.partition", str(error)
+    for part, wanted in (("stop", scenario.stop), ("evaluate", scenario.evaluate)):
+        if data.classes is None and wanted.target_accuracy is not None:
+            yield (
+                f"{part}.target_accuracy",
+                f"{data.name} is a regression problem and has no accuracy",
+            )
+
+
+def memory_needed(parameters: int, workers: int, data: Data) -> float:
+    """Bytes that a run takes at the most: four rows per worker, its books, and the data."""
+    row = parameters * data.dtype.itemsize
+    return workers * (4.0 * row + 20_000) + 3.0 * data.x.nbytes
+
+
+def memory_of_this_machine() -> float:
+    """Bytes of physical memory."""
+    return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
