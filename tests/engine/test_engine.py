@@ -152,7 +152,7 @@ def test_streams_differ_by_seed_purpose_and_index():
     draws = {
         float(Streams(seed).get(purpose, index).random())
         for seed in range(3)
-        for purpose in ("noise", "data")
+        for purpose in ("noise", "split")
         for index in range(3)
     }
     assert len(draws) == 18

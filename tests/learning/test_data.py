@@ -184,3 +184,42 @@ def test_passes_are_shuffled_anew():
     sampler = Sampler(np.arange(30), 30, np.random.default_rng(1))
     passes = {tuple(sampler.next().tolist()) for _ in range(20)}
     assert len(passes) == 20
+
+
+def test_training_and_test_set_are_disjoint_and_complete():
+    from simulator.engine import Streams
+
+    data = prepare(Wine(), "wine", 3, 0.25, "float64")
+    raw = Wine().read(np.random.default_rng(0))
+    order = Streams(3).get("split").permutation(178)
+    held = round(0.25 * 178)
+    mean, spread = raw.x[order[held:]].mean(0), raw.x[order[held:]].std(0)
+    np.testing.assert_allclose(data.x_test, (raw.x[order[:held]] - mean) / spread)
+    np.testing.assert_allclose(data.x, (raw.x[order[held:]] - mean) / spread)
+    np.testing.assert_array_equal(data.y, raw.y[order[held:]])
+
+
+def test_images_are_scaled_as_a_whole():
+    data = prepare(Digits(), "digits", 0, 0.2, "float64")
+    assert data.x.mean() == pytest.approx(0)
+    assert data.x.std() == pytest.approx(1)
+    assert data.x.std(0).min() < 0.2 < 1.05 < data.x.std(0).max()
+
+
+def test_generated_data_are_what_their_settings_say():
+    raw = Classification(20_000, 5, 3, separation=7.0).read(np.random.default_rng(0))
+    for label in range(3):
+        assert np.linalg.norm(raw.x[raw.y == label].mean(0)) == pytest.approx(7.0, rel=0.02)
+    exact = Regression(50, 4, noise=0.0).read(np.random.default_rng(0))
+    assert np.linalg.lstsq(exact.x, exact.y)[1][0] == pytest.approx(0, abs=1e-18)
+    noisy = Regression(20_000, 4, noise=0.5).read(np.random.default_rng(0))
+    assert np.linalg.lstsq(noisy.x, noisy.y)[1][0] / 20_000 == pytest.approx(0.25, rel=0.05)
+
+
+def test_partitions_are_random():
+    for partition in (Iid(), Dirichlet(1.0), LabelShards(2)):
+        one, two = (partition.shards(DATA, 4, np.random.default_rng(seed)) for seed in (0, 1))
+        assert any(sorted(a.tolist()) != sorted(b.tolist()) for a, b in zip(one, two, strict=True))
+    members = Dirichlet(1000.0).shards(DATA, 2, np.random.default_rng(0))[0]
+    of_one_label = members[DATA.y[members] == 0]
+    assert (np.diff(of_one_label) < 0).any()

@@ -139,3 +139,16 @@ def test_every_model_and_dataset_is_tried_above():
         "npz",
     }
     assert Classification().classes == 10
+
+
+def test_initial_weights_follow_he():
+    data = prepare(Digits(), "digits", 0, 0.2)
+    params = MLP((400,)).for_data(data).initial(np.random.default_rng(0))
+    assert params[: 64 * 400].std() == pytest.approx((2 / 64) ** 0.5, rel=0.02)
+    filters = ConvNet(filters=500).for_data(data).initial(np.random.default_rng(0))
+    assert filters[: 9 * 500].std() == pytest.approx((2 / 9) ** 0.5, rel=0.03)
+
+
+def test_curvatures_span_the_condition():
+    model, _ = made("quadratic")
+    assert model.curvature.max() / model.curvature.min() == pytest.approx(50)

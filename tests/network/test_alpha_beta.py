@@ -241,3 +241,47 @@ def test_no_route_is_an_error():
     network = AlphaBeta(Clock(), graph, Trace().messages)
     with pytest.raises(TopologyError, match="no route from 'a' to 'b'"):
         network.router.route("a", "b")
+
+
+def test_the_sum_does_not_depend_on_who_comes_first():
+    """Rank order, in float64: a sum in another order has other bits."""
+    rng = np.random.default_rng(0)
+    parts = [np.array([1e16]), np.array([1.0]), np.array([-1e16]), rng.normal(size=1)]
+    expected = ((parts[0] + parts[1]) + parts[2]) + parts[3]
+    other = ((parts[3] + parts[2]) + parts[1]) + parts[0]
+    assert expected != other
+    for times in ({0: 0.0, 1: 1.0, 2: 2.0, 3: 3.0}, {0: 3.0, 1: 2.0, 2: 1.0, 3: 0.0}):
+        world, env = group(4)
+        ends = arrive(env, times, lambda r, world=world: world.all_reduce(r, parts[r]))
+        assert ends[0][1] == expected
+
+
+def test_a_mean_of_float32_is_float32_rounded_once():
+    world, env = group(3)
+    parts = [np.float32([0.1]), np.float32([0.2]), np.float32([0.4])]
+    ends = arrive(env, dict.fromkeys(range(3), 0.0), lambda r: world.mean(r, parts[r]))
+    exact = np.float32(sum(float(part[0]) for part in parts) / 3)
+    assert ends[0][1].dtype == np.float32
+    assert ends[0][1][0] == exact
+
+
+def test_every_round_of_a_tree_has_its_own_price():
+    """GPU links inside the hosts are slower than the NIC here."""
+    slow = LinkSpec(1e9, 1e-6)
+    network, env, nodes = star(2, gpus=2, nic=FAST, inside=slow)
+    world = Group(network, nodes, M, "world")
+    ends = arrive(
+        env, dict.fromkeys(range(4), 0.0), lambda r: world.reduce(r, np.ones(1), shape="tree")
+    )
+    inside, between = network.price(collectives.tree_reduce(4, M), nodes).per_round
+    assert inside != pytest.approx(between)
+    assert ends[0][0] == pytest.approx(inside + between)
+    assert ends[1][0] == pytest.approx(inside)
+    assert ends[2][0] == pytest.approx(inside + between)
+
+
+def test_a_message_to_oneself_is_free():
+    network, _, nodes = star(2)
+    event = network.send(nodes[0], nodes[0], M)
+    assert event.processed
+    assert network.carriers == []
