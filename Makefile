@@ -22,7 +22,7 @@ check: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	$(BIN)/python -m pytest tests/benchmarks -m benchmark --benchmark-columns=min,mean,rounds
+	$(BIN)/python -m pytest tests/benchmarks -m benchmark -s --benchmark-columns=min,mean,rounds
 
 # Rewrites the golden tables; say [NUMBERS] in CHANGELOG and raise MODEL_VERSION.
 golden: $(READY)

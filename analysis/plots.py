@@ -11,7 +11,7 @@ import numpy as np
 from analysis.errors import ResultError
 from analysis.load import Run
 from analysis.metrics import PARTS, grouped
-from analysis.timeline import COLOURS, timeline
+from analysis.timeline import COLOURS, STEPS, timeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -203,7 +203,7 @@ def lanes(runs: Sequence[Run], figure: Figure, by: str) -> None:
     axes = figure.subplots(len(shown), 1, squeeze=False, sharex=True)[:, 0]
     for ax, (name, run) in zip(axes, shown, strict=True):
         timeline(run, ax)
-        ax.set_title(f"{text(name)}, {fewest} workers", loc="left")
+        ax.set_title(f"{text(name)}, {fewest} workers: the first {STEPS} steps", loc="left")
     axes[-1].set_xlabel("simulated time (s)")
     _legend(figure, axes[0])
 
