@@ -1,4 +1,4 @@
-"""The kinds of plots, by name; light, so that they can be listed without matplotlib."""
+"""The kinds and formats of plots; light, so that they can be listed without matplotlib."""
 
 KINDS = {
     "loss": "held-out loss against simulated time and against samples",
@@ -7,3 +7,5 @@ KINDS = {
     "breakdown": "where a worker's time goes: compute, communication, I/O, idle",
     "timeline": "what every worker does in the first steps",
 }
+
+FORMATS = ("png", "svg", "pdf")

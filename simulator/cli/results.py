@@ -9,7 +9,6 @@ import click
 from simulator.cli.output import plain, print_json, print_table
 from simulator.cli.running import AS_JSON
 
-FORMATS = ("png", "svg", "pdf")
 BY = click.option(
     "--by",
     default="algorithm.kind",
@@ -64,6 +63,8 @@ def compare(
 
 
 def _formats(_: click.Context, __: click.Parameter, value: str) -> list[str]:
+    from analysis.kinds import FORMATS
+
     chosen = value.split(",")
     if wrong := [name for name in chosen if name not in FORMATS]:
         raise click.BadParameter(f"{wrong[0]!r}; known: {', '.join(FORMATS)}")
