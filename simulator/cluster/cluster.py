@@ -157,7 +157,6 @@ class Cluster:
             name = f"process {number} ({getattr(process, '__name__', 'generator')})"
             self.env.work(process, name)
         self.env.run_to_end()
-        self.network.settle()
 
     def evaluated(self) -> list[tuple[Params, float]]:
         """Parameters that count as the model, with weights."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from simulator.cluster import Workload
 from simulator.cluster.storage import LocalDisk, buffered
 from simulator.engine import Streams
-from simulator.experiment.run import run
+from simulator.experiment.run import build, run
 from tests.make import played, scenario, simulate
 
 
@@ -291,3 +291,21 @@ def test_no_collective_stays_open():
         storage={"kind": "local-disk", "latency": {"kind": "gamma", "mean": "90 ms", "cv": 1.0}},
     )
     assert all(not group._open for group in cluster.groups)
+
+
+def test_an_evaluation_in_mid_flight_sees_the_pushes_that_have_arrived():
+    """The answer is still under way; the server's value is not."""
+    made = scenario(
+        algorithm={"kind": "async-ps"},
+        topology={"hosts": 1, "gpus_per_host": 1},
+        workload={"noise": "none", "gradient": "125 MB"},
+    )
+    cluster, _ = build(made)
+    for process in made.algorithm.processes(cluster):
+        cluster.env.work(process, "worker")
+    push_ends = 0.05 + 125e6 * 8 / 10e9 + 25e-6
+    cluster.env.run(until=push_ends + 1e-6)
+    cluster.progress.evaluate()
+    losses = cluster.trace.evaluations.columns()["train_loss"]
+    assert len(losses) == 2
+    assert losses[0] != losses[1]
