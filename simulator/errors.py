@@ -9,7 +9,8 @@
     │   ├── TopologyError     a graph that is no cluster
     │   ├── DataError         a data set that cannot be learned from
     │   └── StoreError        a result folder that cannot be read or written
-    └── ClockError            the engine would have gone back in time (a bug)
+    ├── ClockError            the engine would have gone back in time (a bug)
+    └── GroupError            ranks disagree about the collective that they call (a bug)
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ class StoreError(InvalidInput):
 
 class ClockError(SimulatorError):
     """An event lies in the past or at no time at all."""
+
+
+class GroupError(SimulatorError):
+    """The n-th calls of the ranks of a group are different operations."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from simpy.events import Event
 
 from simulator.engine.values import frozen
+from simulator.errors import GroupError
 from simulator.network import collectives
 from simulator.network.collectives import Plan
 from simulator.network.fabric import Network, Play, Prepared
@@ -47,7 +48,8 @@ def _wide_sum(parts: Parts) -> Array:
 class _Call:
     """One collective: what the ranks gave so far and, once, what comes of it."""
 
-    def __init__(self, combine: Merge):
+    def __init__(self, combine: Merge, what: tuple[str, float, str]):
+        self.what = what
         self.parts: dict[int, Any] = {}
         self.joined = 0
         self.play: Play
@@ -168,12 +170,17 @@ class Group:
         self._calls[rank] += 1
         call = self._open.get(number)
         if call is None:
-            call = self._open[number] = _Call(combine)
+            call = self._open[number] = _Call(combine, (kind, nbytes, shape))
             rooted = kind == "reduce"
             call.play = self.network.play(
                 self._plan(kind, nbytes, shape),
                 kind,
                 lambda rank: call.value() if rank == 0 or not rooted else None,
+            )
+        elif call.what != (kind, nbytes, shape):
+            raise GroupError(
+                f"call {number} of group {self.name!r}: rank {rank} asks for "
+                f"{(kind, nbytes, shape)}, others for {call.what}"
             )
         call.parts[rank] = frozen(value)
         call.joined += 1
