@@ -309,3 +309,12 @@ def test_an_evaluation_in_mid_flight_sees_the_pushes_that_have_arrived():
     losses = cluster.trace.evaluations.columns()["train_loss"]
     assert len(losses) == 2
     assert losses[0] != losses[1]
+
+
+def test_what_happens_at_the_last_instant_is_part_of_the_run():
+    result = simulate(
+        topology={"hosts": 1, "gpus_per_host": 1},
+        workload={"noise": "none"},
+        stop={"steps": None, "time": "100 ms"},
+    )
+    assert result.tables["steps"]["end_s"].tolist() == [0.05, 0.1]
