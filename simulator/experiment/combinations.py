@@ -70,15 +70,17 @@ def _unlearnable(scenario: Scenario, workers: int) -> Iterator[tuple[str, str]]:
         return
     try:
         model = learning.model.for_data(data)
-        needed, available = memory_needed(model.size, workers, data), memory_of_this_machine()
-        if needed > 0.8 * available:
-            raise DataError(
-                f"{model.size:,} parameters for {workers:,} workers need about "
-                f"{needed / 1e9:,.0f} GB, this machine has {available / 1e9:,.0f} GB; use a "
-                "smaller model or fewer workers (the workload, not this model, sets the clock)"
-            )
     except DataError as error:
         yield "learning.model", str(error)
+    else:
+        needed, available = memory_needed(model.size, workers, data), memory_of_this_machine()
+        if needed > 0.8 * available:
+            yield (
+                "learning.model",
+                f"{model.size:,} parameters for {workers:,} workers need about "
+                f"{needed / 1e9:,.0f} GB, this machine has {available / 1e9:,.0f} GB; use a "
+                "smaller model or fewer workers (the workload, not this model, sets the clock)",
+            )
     if learning.batch_size > len(data.x):
         yield (
             "learning.batch_size",

@@ -171,10 +171,8 @@ def parse_value(text: str, origin: str) -> Any:
 
 
 def _load(text: str, source: str) -> Any:
-    yaml = YAML(typ="rt", pure=True)
-    yaml.allow_duplicate_keys = False
     try:
-        _guard(yaml.parse(text), source)
+        _guard(YAML(typ="rt", pure=True).parse(text), source)
         return YAML(typ="rt", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
