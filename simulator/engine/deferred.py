@@ -9,15 +9,16 @@ waits until an answer is due and then evaluates it together with other open requ
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
+from heapq import heappop, heappush
 from typing import Any, TypeVar
 
 import simpy
-from simpy.events import Event
+from simpy.events import NORMAL, Event
 
 Evaluate = Callable[[Sequence[Any]], Sequence[Any]]
 Value = TypeVar("Value")
 Interval = tuple[float, float]
+Entry = tuple[float, int, int, "Deferred"]  # as in SimPy's queue: due (s), priority, order, event
 
 
 class Activity(Event):
@@ -42,8 +43,7 @@ class Activity(Event):
     kind = "communication"
 
     def __init__(self, env: simpy.Environment, label: str | Callable[[], str]):
-        super().__init__(env)
-        self.label = label
+        self.env, self.callbacks, self.label = env, [], label
         self.busy: tuple[Interval, ...] = ()
 
     def finish(
@@ -56,13 +56,14 @@ class Activity(Event):
     ) -> None:
         """End *delay* seconds from now with *value*, or with what *late* gives then."""
         self._ok, self._value = True, value
-        end = self.env.now + delay
+        env = self.env
+        end = env._now + delay
         if busy and busy[-1][1] != end:  # the clock's sum may differ in the last bit
             busy = (*busy[:-1], (busy[-1][0], end))
         self.busy = busy
         if late is not None:
             self.callbacks.insert(0, lambda event: setattr(event, "_value", late()))
-        self.env.schedule(self, delay=delay)
+        heappush(env._queue, (end, NORMAL, next(env._eid), self))
 
 
 def done(env: simpy.Environment, value: Value) -> Event:
@@ -80,18 +81,20 @@ class Deferred(Event):
     label = "a gradient"
 
     def __init__(self, batch: Batch, delay: float, request: Any):
-        self.env, self.request = batch.env, request
+        env = self.env = batch.env
+        self.request = request
         self.callbacks = [batch.resolve]  # runs before any process resumes
         self._ok, self._value = True, None
-        batch.open[self] = None
-        batch.env.schedule(self, delay=delay)
+        entry = (env._now + delay, NORMAL, next(env._eid), self)
+        heappush(env._queue, entry)
+        heappush(batch.open, entry)
 
 
 class Batch:
     """Collects `Deferred` requests and evaluates them in stacks of at most *limit*.
 
-    The request that has fallen due brings the oldest open ones along, so that little
-    more is kept than what will soon be asked for.
+    The request that has fallen due brings those along that will fall due next: their
+    values are asked for while they are still in the cache, and few are kept at a time.
 
     Parameters
     ----------
@@ -105,18 +108,18 @@ class Batch:
 
     def __init__(self, env: simpy.Environment, evaluate: Evaluate, limit: int = 64):
         self.env, self.evaluate, self.limit = env, evaluate, limit
-        self.open: dict[Deferred, None] = {}  # in order of the requests
+        self.open: list[Entry] = []  # a heap, the next to fall due first
 
     def request(self, delay: float, request: Any) -> Deferred:
         return Deferred(self, delay, request)
 
     def resolve(self, due: Deferred) -> None:
-        if due not in self.open:
-            return  # came along with an earlier one
-        del self.open[due]
-        stack = [due, *islice(self.open, self.limit - 1)]
-        for event in stack[1:]:
-            del self.open[event]
+        """Give *due*, which is the first open one, and those after it their values."""
+        opened = self.open
+        stack = [heappop(opened)[3] for _ in range(min(self.limit, len(opened)))]
+        assert stack[0] is due
         values = self.evaluate([event.request for event in stack])
         for event, value in zip(stack, values, strict=True):
             event._value, event.request = value, None
+            if event is not due:
+                del event.callbacks[0]  # this method

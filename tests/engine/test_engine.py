@@ -21,14 +21,14 @@ def log():
 
 
 def test_a_deferred_value_is_there_when_the_event_fires(env, log):
-    """The one that falls due is evaluated together with the other open ones."""
+    """The one that falls due is evaluated together with those that fall due next."""
     stacks = []
 
     def evaluate(requests):
         stacks.append((env.now, list(requests)))
         return [10 * request for request in requests]
 
-    batch = Batch(env, evaluate)
+    batch = Batch(env, evaluate, limit=2)
 
     def process(number, delay):
         value = yield batch.request(delay, number)
@@ -38,7 +38,7 @@ def test_a_deferred_value_is_there_when_the_event_fires(env, log):
         env.work(process(number, delay), f"p{number}")
     env.run_to_end()
     assert log == [(1.0, 20), (2.0, 30), (3.0, 10)]
-    assert stacks == [(1.0, [2, 1, 3])]
+    assert stacks == [(1.0, [2, 3]), (3.0, [1])]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
