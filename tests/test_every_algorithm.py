@@ -10,7 +10,7 @@ from simulator.experiment.document import read
 from simulator.experiment.loading import Override, apply_overrides, check, load
 from simulator.experiment.run import build, run
 from simulator.experiment.store import table_text
-from simulator.learning import Sampler
+from simulator.learning import minibatches
 from tests.make import played, scenario, simulate
 
 EVERY = pytest.mark.parametrize("kind", sorted(ALGORITHMS))
@@ -56,10 +56,10 @@ def test_alone_it_is_plain_sgd(kind):
     }
     cluster = played(**changes)
     job = cluster.job
-    fresh = Sampler(cluster.workers[0]._sampler._shard, 8, Streams(0).get("data", 0))
+    fresh = minibatches(cluster.shards[0], 8, Streams(0).get("data", 0))
     w, v = job.start.copy(), np.zeros_like(job.start)
     for _ in range(12):
-        batch = fresh.next()
+        batch = next(fresh)
         _, grad = job.model.gradients(w[None], job.data.x[batch][None], job.data.y[batch][None])
         v = learning["optimizer"].get("momentum", 0.0) * v + grad[0] + 0.01 * w
         w = w - 0.05 * v

@@ -36,21 +36,21 @@ class Lane:
         self.cursor = 0.0
         self.totals = [0.0] * len(SPAN_KINDS)
         self.process: BaseProcess | None = None
-        self._append = spans.append
+        self._append, self._row = spans.append, spans.row
         self._worker, self._lane = worker, LANES.index(lane)
 
     def fill(self, kind: int, until: float) -> None:
         """Account for the time from the cursor to *until*."""
         start = self.cursor
         if until > start:
-            self._append((self._worker, self._lane, kind, start, until))
+            self._append(self._row(self._worker, self._lane, kind, start, until))
             self.totals[kind] += until - start
             self.cursor = until
 
     def beside(self, lane: str, kind: int, start: float, end: float) -> None:
         """Record something that runs beside this process: a loader, a hidden transfer."""
         if end > start:
-            self._append((self._worker, LANES.index(lane), kind, start, end))
+            self._append(self._row(self._worker, LANES.index(lane), kind, start, end))
 
     def resume(self, event: Event, since: float, now: float) -> None:
         """The process was blocked on *event* from *since* until *now*."""

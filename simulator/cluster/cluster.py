@@ -13,7 +13,7 @@ from simulator.cluster.storage import StorageModel
 from simulator.cluster.worker import Worker
 from simulator.cluster.workload import Workload
 from simulator.engine import Batch, Clock, Streams, Trace, Watched
-from simulator.learning import Sampler
+from simulator.learning import minibatches
 from simulator.network import Group, Network
 
 if TYPE_CHECKING:
@@ -86,9 +86,11 @@ class Cluster:
         self.env, self.trace, self.network, self.job = env, trace, network, job
         self.nodes, self.nbytes, self.compute = list(nodes), workload.gradient, compute
         self.groups: list[Group] = []
+        self.servers: list[Server] = []
         self._all_reduce, self._server_nodes = all_reduce, list(servers)
         self._published: dict[Any, Params] = {}
         gradients = Batch(env, job.gradients, stack_limit or job.stack_limit)
+        self.shards = list(shards)
         self.lanes = [Lane(trace.spans, rank, "worker") for rank in range(len(nodes))]
         self.workers = [
             Worker(
@@ -96,7 +98,7 @@ class Cluster:
                 rank,
                 node,
                 self.lanes[rank],
-                Sampler(shards[rank], batch_size, streams.get("data", rank)),
+                minibatches(shards[rank], batch_size, streams.get("data", rank)),
                 storage.loader(rank, workload, streams),
                 gradients,
             )
@@ -130,7 +132,9 @@ class Cluster:
 
     def server(self, number: int = 0) -> Server:
         """A parameter server that starts with the initial parameters."""
-        return Server(self, self._server_nodes[number])
+        server = Server(self, self._server_nodes[number])
+        self.servers.append(server)
+        return server
 
     def service(self, process: Process) -> None:
         """Start a process that does not keep the run alive: an averager, a loader."""
@@ -149,7 +153,7 @@ class Cluster:
         """Called by a process at its start: its waits belong to *lane*."""
         process = self.env.active_process
         if isinstance(process, Watched):
-            process.observer, lane.process = lane.resume, process
+            process.observer, lane.process = lane, process
 
     def run(self, processes: Sequence[Process]) -> None:
         """Run *processes* until the last has ended or the progress says stop."""
@@ -160,6 +164,7 @@ class Cluster:
 
     def evaluated(self) -> list[tuple[Params, float]]:
         """Parameters that count as the model, with weights."""
-        if self._published:
-            return [(params, 1.0) for params in self._published.values()]
+        published = [*self._published.values(), *(server.params for server in self.servers)]
+        if published:
+            return [(params, 1.0) for params in published]
         return [(worker.params, worker.weight) for worker in self.workers]

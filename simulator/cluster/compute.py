@@ -43,7 +43,7 @@ class ComputeModel:
 
     def seconds(self, worker: int, step: int, now: float) -> float:
         """Compute time of the gradient that *worker* begins *now*; call it once per step."""
-        seconds = self._base * self._noise[worker]() if self._noise else self._base
+        seconds = self._base * next(self._noise[worker]) if self._noise else self._base
         for slowdown in self._slowdowns:
             seconds *= slowdown(worker, step, now)
         return seconds

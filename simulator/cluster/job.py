@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import is_
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -25,15 +26,13 @@ class LastResult(Generic[Value]):
 
     def __init__(self, function: Callable[..., Value]):
         self._function = function
-        self._known: tuple[int, ...] = ()
-        self._arguments: tuple[Any, ...] = ()  # kept alive, so that no id is used again
+        self._arguments: tuple[Any, ...] = (object(),)  # nobody's argument
         self._result: Value
 
     def __call__(self, *arguments: Any) -> Value:
-        identity = tuple(map(id, arguments))
-        if identity != self._known:
+        if not all(map(is_, arguments, self._arguments)):
             self._result = self._function(*arguments)
-            self._known, self._arguments = identity, arguments
+            self._arguments = arguments
         return self._result
 
 
@@ -62,11 +61,15 @@ class Job:
         self.stack_limit = min(64, max(8, 640_000 // max(1, start.nbytes)))
 
     def _update(self, params: Params, grad: Params, state: State) -> tuple[Params, State]:
-        change, state = self._optimizer.update(grad.astype(self.dtype, copy=False), state, params)
-        return frozen(change.astype(self.dtype, copy=False)), state
+        change, state = self._optimizer.update(self.rounded(grad), state, params)
+        return frozen(self.rounded(change)), state
 
     def _apply(self, params: Params, change: Params) -> Params:
-        return frozen((params + change).astype(self.dtype, copy=False))
+        return frozen(self.rounded(params + change))
+
+    def rounded(self, values: Params) -> Params:
+        """*values* in the model's dtype; the same object if they have it already."""
+        return values if values.dtype == self.dtype else values.astype(self.dtype)
 
     def gradients(self, requests: Sequence[tuple[Params, Minibatch]]) -> list[tuple[float, Params]]:
         """Loss and gradient of every request (parameters, batch), as one stack."""
@@ -76,7 +79,8 @@ class Job:
         else:
             stack = np.array([params for params, _ in requests])
         samples = np.array([batch for _, batch in requests])
-        loss, grad = self.model.gradients(stack, self.data.x[samples], self.data.y[samples])
+        x, y = self.data.x.take(samples, 0), self.data.y.take(samples, 0)
+        loss, grad = self.model.gradients(stack, x, y)
         grad.setflags(write=False)
         return list(zip(loss.tolist(), grad, strict=True))
 

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from simulator.cluster.cluster import Cluster
 
 
-_PACK = 1 << 12  # worker-steps between two packings of the books
-
-
 @dataclass(frozen=True)
 class StopRule:
     """When a run ends: at the first that applies.
@@ -107,8 +104,6 @@ class Progress:
         """Count one finished worker-step."""
         self.samples += self._batch
         self.worker_steps += 1
-        if self.worker_steps % _PACK == 0:
-            self._cluster.trace.pack()
         if not math.isfinite(loss):
             self._diverge(worker, step)
         elif self._crosses(step):
@@ -143,7 +138,8 @@ class Progress:
         params = average(cluster.evaluated())
         train_loss, test_loss, self.accuracy = cluster.job.evaluate(params)
         step = self.worker_steps // self._workers
-        cluster.trace.evaluations.append((*now, step, train_loss, test_loss, self.accuracy))
+        evaluations = cluster.trace.evaluations
+        evaluations.append(evaluations.row(*now, step, train_loss, test_loss, self.accuracy))
         if not (math.isfinite(train_loss) and math.isfinite(test_loss)):
             self._diverge(None, step)
         target = self._stop.target_accuracy

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
@@ -27,19 +28,13 @@ NOISES: Registry[Random] = Registry("noise")
 DURATIONS: Registry[Random] = Registry("duration")
 
 
-def drawn_ahead(source: Random, rng: np.random.Generator) -> Callable[[], float]:
+def drawn_ahead(source: Random, rng: np.random.Generator) -> Iterator[float]:
     """Draw after draw of *source*; the i-th belongs to the worker's i-th step.
 
     Drawing block by block is 15 times cheaper than one by one.
     """
-    block: list[float] = []
-
-    def next_draw() -> float:
-        if not block:
-            block.extend(reversed(source.draw(rng, _BLOCK).tolist()))
-        return block.pop()
-
-    return next_draw
+    while True:
+        yield from array("d", source.draw(rng, _BLOCK).tobytes())
 
 
 @NOISES.register("none")

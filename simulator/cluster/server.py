@@ -32,7 +32,6 @@ class Server:
         self.params: Params = cluster.job.start
         self.version = 0
         self._pulled = [0] * len(cluster.workers)
-        cluster.publish(self, self.params)
 
     def __repr__(self) -> str:
         return f"server on {self.node}"
@@ -43,9 +42,10 @@ class Server:
         Staleness is the number of changes by others since the worker's last pull.
         """
 
+        apply = self.cluster.job.apply
+
         def add() -> tuple[Params, int]:
-            self.params = worker.apply(self.params, change)
-            self.cluster.publish(self, self.params)
+            self.params = apply(self.params, change)
             staleness = self.version - self._pulled[worker.rank]
             self.version += 1
             self._pulled[worker.rank] = self.version

@@ -62,7 +62,7 @@ class LocalDisk:
         latency = drawn_ahead(self.latency, streams.get("load", worker))
 
         def seconds() -> Seconds:
-            return latency() + transfer
+            return next(latency) + transfer
 
         if not self.read_ahead:
             return lambda now: (now, now + seconds())

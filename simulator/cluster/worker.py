@@ -13,7 +13,7 @@ from simulator.cluster.job import Minibatch, Params
 from simulator.cluster.storage import Load
 from simulator.engine import Activity, Batch, Deferred, done
 from simulator.engine.values import frozen
-from simulator.learning import Sampler, State
+from simulator.learning import State
 
 if TYPE_CHECKING:
     from simulator.cluster.cluster import Cluster
@@ -41,13 +41,14 @@ class Worker:
         rank: int,
         node: str,
         lane: Lane,
-        sampler: Sampler,
+        batches: Iterator[Minibatch],
         load: Load | None,
         gradients: Batch,
     ):
         self.cluster, self.rank, self.node, self.lane = cluster, rank, node, lane
         self.params: Params = cluster.job.start
-        self._sampler, self._load, self._gradients = sampler, load, gradients
+        self._batches, self._load, self._gradients = batches, load, gradients
+        self._append, self._row = cluster.trace.steps.append, cluster.trace.steps.row
         self.weight = 1.0
         self._requested = 0
         self._step_start = 0.0
@@ -66,7 +67,7 @@ class Worker:
 
     def load_batch(self) -> Event:
         """Event whose value is the next mini-batch."""
-        batch, env = self._sampler.next(), self.cluster.env
+        batch, env = next(self._batches), self._gradients.env
         if self._load is None:
             return done(env, batch)
         begin, end = self._load(env.now)
@@ -80,15 +81,15 @@ class Worker:
 
     def compute_gradient(self, params: Params, batch: Minibatch) -> Deferred:
         """Event whose value is the loss and the gradient at *params* on *batch*."""
-        now = self._gradients.env._now
+        gradients, lane = self._gradients, self.lane
+        now = gradients.env._now
         seconds = self.cluster.compute.seconds(self.rank, self._requested, now)
         self._requested += 1
-        lane = self.lane
         delay = (lane.cursor if lane.cursor > now else now) + seconds - now
         lane.fill(COMPUTE, now + delay)
-        if params.dtype != self.cluster.job.dtype:
-            params = params.astype(self.cluster.job.dtype)
-        return Deferred(self._gradients, delay, (frozen(params), batch))
+        if params is not self.params:
+            params = frozen(self.cluster.job.rounded(params))
+        return Deferred(gradients, delay, (params, batch))
 
     def update(self, params: Params, grad: Params, state: State) -> tuple[Params, State]:
         """Change that the scenario's optimiser makes of *grad*, and its next state."""
@@ -123,16 +124,8 @@ class Worker:
         """
         now = self._gradients.env._now
         self.params, self.weight = frozen(params), weight
-        self.cluster.trace.steps.append(
-            (
-                self.rank,
-                step,
-                self._step_start,
-                now,
-                loss,
-                math.nan if staleness is None else staleness,
-            )
-        )
+        missed = math.nan if staleness is None else staleness
+        self._append(self._row(self.rank, step, self._step_start, now, loss, missed))
         self._step_start = now
         self.cluster.progress.finish(self.rank, step, loss)
 

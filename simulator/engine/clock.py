@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
+from heapq import heappop
 from typing import Any
 
 import simpy
@@ -76,19 +77,25 @@ class Clock(simpy.Environment):
         ClockError
             If the next event lies in the past, or at no time at all.
         """
-        step, queue, work = self.step, self._queue, self._work
+        queue, work = self._queue, self._work
         while work and not self._stop:
             if not queue:
                 raise Stalled(self._report())
-            if queue[0][0] > self.deadline:
+            due, _, _, event = queue[0]
+            if due > self.deadline:
                 self._now = self.deadline
                 return
-            if not queue[0][0] >= self._now:  # also true for nan
+            if not due >= self._now:  # also true for nan
                 raise ClockError(
-                    f"{describe(queue[0][3])} is due at {queue[0][0]!r} s, but it is "
-                    f"{self._now!r} s already"
+                    f"{describe(event)} is due at {due!r} s, but it is {self._now!r} s already"
                 )
-            step()
+            heappop(queue)  # from here on as `simpy.Environment.step`, without the call
+            self._now = due
+            callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]
+            for callback in callbacks:
+                callback(event)
+            if not (event._ok or event.defused):
+                raise event._value
 
     def _finish(self, process: Event) -> None:
         del self._work[process]  # type: ignore[arg-type]

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from simpy.events import Event, Process, _describe_frame
 
-Observer = Callable[[Event, float, float], None]
+from simulator.engine.deferred import Activity
+
+
+class Observer(Protocol):
+    """Keeps the books of a process.
+
+    `resume` is called with an event that the process was blocked on and the times at
+    which the wait began and ended; only for time after `cursor`, which the books do not
+    hold yet, and for every `Activity`, part of which may lie before the wait.
+    """
+
+    cursor: float
+
+    def resume(self, event: Event, since: float, now: float) -> None: ...
 
 
 class Watched(Process):
@@ -19,8 +32,7 @@ class Watched(Process):
     Attributes
     ----------
     observer
-        Called with the event, and the times at which the wait began and ended, before the
-        process goes on.  Also called for an event that was over when it was yielded.
+        Told of every wait before the process goes on.
     """
 
     observer: Observer | None = None
@@ -28,8 +40,9 @@ class Watched(Process):
 
     def _resume(self, event: Event) -> None:
         env = self.env
-        if self.observer is not None:
-            self.observer(event, self._since, env._now)
+        observer, now = self.observer, env._now
+        if observer is not None and (now > observer.cursor or isinstance(event, Activity)):
+            observer.resume(event, self._since, now)
         env._active_proc = self
         send: Callable[[Any], Event] = self._generator.send
         waiting: Event | None = event
@@ -43,11 +56,11 @@ class Watched(Process):
                     event.callbacks.append(self._resume)
                     waiting = event
                     break
-                if self.observer is not None:
-                    self.observer(event, env._now, env._now)
+                if isinstance(event, Activity) and self.observer is not None:
+                    self.observer.resume(event, now, now)  # over when it was yielded
             else:  # SimPy throws the failure into the generator
                 super()._resume(event)
-                self._since = env._now
+                self._since = now
                 return
         except StopIteration as end:
             self._finish(True, end.value)
@@ -55,7 +68,7 @@ class Watched(Process):
         except BaseException as error:
             self._finish(False, error)
             waiting = None
-        self._since, self._target, env._active_proc = env._now, waiting, None  # type: ignore[assignment]
+        self._since, self._target, env._active_proc = now, waiting, None  # type: ignore[assignment]
 
     def _finish(self, ok: bool, value: Any) -> None:
         self._ok, self._value = ok, value

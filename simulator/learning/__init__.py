@@ -5,7 +5,7 @@ from simulator.learning.datasets import DATASETS
 from simulator.learning.models import MODELS, Model
 from simulator.learning.optimizers import OPTIMIZERS, Optimizer, State
 from simulator.learning.partition import PARTITIONS
-from simulator.learning.sampling import Sampler
+from simulator.learning.sampling import minibatches
 from simulator.learning.schedules import SCHEDULES
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "Data",
     "Model",
     "Optimizer",
-    "Sampler",
     "State",
+    "minibatches",
     "prepare",
 ]

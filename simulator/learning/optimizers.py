@@ -60,10 +60,9 @@ def sgd(rate: Rate, weight_decay: float = 0.0) -> Optimizer:
         return State(0, None)
 
     def update(grad: Array, state: State, params: Array) -> tuple[Array, State]:
-        return (
-            -rate(state.step) * decayed(grad, params, weight_decay),
-            State(state.step + 1, None),
-        )
+        if weight_decay:
+            grad = decayed(grad, params, weight_decay)
+        return -rate(state.step) * grad, State(state.step + 1, None)
 
     return Optimizer(init, update)
 
@@ -126,6 +125,8 @@ class SGD:
     def rate(self, workers: int) -> Rate:
         """Learning rate by step."""
         peak = self.lr * (workers if self.linear_scaling else 1)
+        if isinstance(self.schedule, Constant) and not self.warmup_steps:
+            return lambda step: peak
         return lambda step: (
             peak * self.schedule.factor(step) * warm_up(step, self.warmup_steps, self.warmup_from)
         )

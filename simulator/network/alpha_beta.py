@@ -16,11 +16,12 @@ import numpy as np
 from simpy.events import Event
 
 from simulator.engine import Activity, Clock, Table, done
+from simulator.engine.deferred import Interval
 from simulator.network.collectives import Plan
 from simulator.network.fabric import MESSAGE_KINDS, Carrier, Play, Prepared, Price
 from simulator.network.link import Links
 from simulator.network.play import RootedPlay, TogetherPlay
-from simulator.network.routing import Route, Router
+from simulator.network.routing import Router
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -29,9 +30,12 @@ PUSH, PULL = MESSAGE_KINDS.index("push"), MESSAGE_KINDS.index("pull")
 
 
 class Way(NamedTuple):
-    """A route and the number of its carrier in the `messages` table."""
+    """What a message needs to know of its route (see there), and its carrier's number."""
 
-    route: Route
+    egress: int
+    ingress: int
+    latency: float
+    seconds_per_byte: float
     carrier: int
 
 
@@ -49,12 +53,11 @@ class AlphaBeta:
     """
 
     def __init__(self, env: Clock, graph: nx.Graph[str], messages: Table):
-        self.env, self._messages = env, messages
+        self.env, self._append, self._row = env, messages.append, messages.row
         self.links = Links(graph)
         self.router = Router(graph, self.links)
         self.carriers: list[Carrier] = []
-        self._carrier_of: dict[Route, int] = {}
-        self._ways: dict[str, tuple[Way, Way]] = {}  # to a server and back, by client
+        self._ways: dict[tuple[str, str], Way] = {}
         self._sending = [0.0] * len(self.links.ends)  # when each NIC is free again, s
         self._receiving = [0.0] * len(self.links.ends)
         self._arrivals: list[tuple[float, int, Activity, Callable[[], Any]]] = []
@@ -88,14 +91,14 @@ class AlphaBeta:
         """
         now = arrived = end = self.env._now
         answer = Activity(self.env, "the answer of a server")
+        busy: tuple[Interval, ...] = ()
         if client != server:
-            there, back = self._there_and_back(client, server)
-            begin, arrived = self._carry(there, now, nbytes, PUSH)
-            again, end = self._carry(back, arrived, answer_nbytes, PULL)
-            answer.busy = ((begin, arrived), (again, end))
+            begin, arrived = self._carry(self._way(client, server), now, nbytes, PUSH)
+            again, end = self._carry(self._way(server, client), arrived, answer_nbytes, PULL)
+            busy = ((begin, arrived), (again, end))
         heapq.heappush(self._arrivals, (arrived, next(self._order), answer, handler))
         answer.callbacks.append(self._settle)
-        answer.finish(end - now, busy=answer.busy)
+        answer.finish(end - now, busy=busy)
         return answer
 
     def settle(self) -> None:
@@ -108,33 +111,27 @@ class AlphaBeta:
     def _settle(self, _: Event) -> None:
         self.settle()
 
-    def _there_and_back(self, client: str, server: str) -> tuple[Way, Way]:
-        ways = self._ways.get(client)
-        if ways is None or ways[0].route.target != server:
-            ways = self._ways[client] = self._way(client, server), self._way(server, client)
-        return ways
-
     def _way(self, source: str, target: str) -> Way:
-        route = self.router.route(source, target)
-        number = self._carrier_of.get(route)
-        if number is None:
+        way = self._ways.get((source, target))
+        if way is None:
+            route = self.router.route(source, target)
             edges = np.array(route.edges)
-            carrier = Carrier(source, target, edges, np.ones(len(edges)))
-            number = self._carrier_of[route] = self._carrier(carrier)
-        return Way(route, number)
+            number = self._carrier(Carrier(source, target, edges, np.ones(len(edges))))
+            way = Way(route.egress, route.ingress, route.latency, route.seconds_per_byte, number)
+            self._ways[source, target] = way
+        return way
 
     def _carry(self, way: Way, ready: float, nbytes: float, kind: int) -> tuple[float, float]:
         """Begin and end of a message that may start at *ready* and waits at both NICs."""
-        route = way.route
-        occupied = nbytes * route.seconds_per_byte
-        sent = self._sending[route.egress]
-        sent = max(sent, ready)
-        self._sending[route.egress] = sent + occupied
-        begin = self._receiving[route.ingress] - route.latency
-        begin = max(begin, sent)
-        end = begin + route.latency + occupied
-        self._receiving[route.ingress] = end
-        self._messages.append((way.carrier, kind, nbytes, begin, end))
+        egress, ingress, latency, seconds_per_byte, carrier = way
+        sending, receiving = self._sending, self._receiving
+        occupied = nbytes * seconds_per_byte
+        sent = sending[egress] if sending[egress] > ready else ready
+        sending[egress] = sent + occupied
+        begin = receiving[ingress] - latency
+        begin = begin if begin > sent else sent
+        receiving[ingress] = end = begin + latency + occupied
+        self._append(self._row(carrier, kind, nbytes, begin, end))
         return begin, end
 
     def _carrier(self, carrier: Carrier) -> int:
@@ -177,7 +174,7 @@ class AlphaBeta:
         label = f"{kind} of {prepared.name}"
 
         def record(begin: float, end: float) -> None:
-            self._messages.append((prepared.carrier, code, nbytes, begin, end))
+            self._append(self._row(prepared.carrier, code, nbytes, begin, end))
 
         if prepared.plan.root is None:
             return TogetherPlay(self.env, prepared, result, label, record)

@@ -108,13 +108,13 @@ class Group:
 
     def mean(self, rank: int, value: Array, nbytes: float | None = None) -> Event:
         """Event whose value is the mean over all contributions."""
-        return self._join("all-reduce", rank, value, _mean, self._size(nbytes))
+        return self._join("all-reduce", rank, value, _mean, nbytes)
 
     def all_reduce(
         self, rank: int, value: Any, nbytes: float | None = None, merge: Merge = _sum
     ) -> Event:
         """Event whose value is the sum over all ranks, or what *merge* makes of the parts."""
-        return self._join("all-reduce", rank, value, merge, self._size(nbytes))
+        return self._join("all-reduce", rank, value, merge, nbytes)
 
     def reduce(
         self,
@@ -128,7 +128,7 @@ class Group:
 
         Another rank is done when its own part is sent and gets None.
         """
-        return self._join("reduce", rank, value, merge, self._size(nbytes), shape)
+        return self._join("reduce", rank, value, merge, nbytes, shape)
 
     def broadcast(
         self, rank: int, value: Any = None, nbytes: float | None = None, shape: Shape = "star"
@@ -138,13 +138,11 @@ class Group:
         With ``shape="star"`` a rank is done when rank 0 is ready and it has joined
         itself; with ``"tree"`` a late rank also delays those that it passes the value to.
         """
-        return self._join(
-            "broadcast", rank, value, lambda parts: parts[0], self._size(nbytes), shape
-        )
+        return self._join("broadcast", rank, value, lambda parts: parts[0], nbytes, shape)
 
     def all_gather(self, rank: int, value: Any, nbytes: float | None = None) -> Event:
         """Event whose value is the tuple of all parts; *nbytes* is the size of one part."""
-        return self._join("all-gather", rank, value, tuple, self._size(nbytes))
+        return self._join("all-gather", rank, value, tuple, nbytes)
 
     def reduce_scatter(self, rank: int, value: Array, nbytes: float | None = None) -> Event:
         """Event whose value is the sum, cut into one slice per rank; take your own."""
@@ -153,19 +151,24 @@ class Group:
             rank,
             value,
             lambda parts: tuple(map(frozen, np.array_split(_sum(parts), self.size))),
-            self._size(nbytes),
+            nbytes,
         )
 
     def barrier(self, rank: int) -> Event:
         """Event that fires when every rank has come here."""
         return self._join("barrier", rank, None, lambda parts: None, 0.0)
 
-    def _size(self, nbytes: float | None) -> float:
-        return self.nbytes if nbytes is None else nbytes
-
     def _join(
-        self, kind: str, rank: int, value: Any, combine: Merge, nbytes: float, shape: str = ""
+        self,
+        kind: str,
+        rank: int,
+        value: Any,
+        combine: Merge,
+        nbytes: float | None,
+        shape: str = "",
     ) -> Event:
+        if nbytes is None:
+            nbytes = self.nbytes
         number = self._calls[rank]
         self._calls[rank] += 1
         call = self._open.get(number)

@@ -6,7 +6,7 @@ import pytest
 from simulator.algorithms.dc_s3gd import correction
 from simulator.cluster import Worker
 from simulator.engine import Streams
-from simulator.learning import Sampler
+from simulator.learning import minibatches
 from tests.make import played, scenario, simulate
 
 F64 = {"learning": {"dtype": "float64", "optimizer": {"momentum": 0.9, "weight_decay": 0.01}}}
@@ -44,10 +44,10 @@ def batches(cluster, steps, seed=0, size=8):
     """The batches that every worker will draw, drawn here: (worker, step, sample)."""
     return np.array(
         [
-            [sampler.next().copy() for _ in range(steps)]
-            for sampler in (
-                Sampler(w._sampler._shard, size, Streams(seed).get("data", w.rank))
-                for w in cluster.workers
+            [next(sequence).copy() for _ in range(steps)]
+            for sequence in (
+                minibatches(shard, size, Streams(seed).get("data", rank))
+                for rank, shard in enumerate(cluster.shards)
             )
         ]
     )

@@ -58,7 +58,7 @@ def test_draws_come_in_order_across_blocks():
     ahead = drawn_ahead(LognormalNoise(0.5), np.random.default_rng(1))
     rng = np.random.default_rng(1)
     expected = LognormalNoise(0.5).draw(rng, 400)
-    assert [ahead() for _ in range(400)] == expected.tolist()
+    assert [next(ahead) for _ in range(400)] == expected.tolist()
 
 
 def test_one_worker_more_changes_nobody_elses_times():

@@ -1,6 +1,7 @@
 """The engine: when values come, what order means, and what happens when nothing can."""
 
 import math
+import struct
 
 import numpy as np
 import pytest
@@ -158,12 +159,10 @@ def test_streams_differ_by_seed_purpose_and_index():
     assert len(draws) == 18
 
 
-def test_tables_keep_rows_through_packing():
+def test_tables_give_columns():
     table = Table(worker="i8", loss="f8")
     for number in range(10):
-        table.append((number, number / 2))
-        if number % 3 == 0:
-            table.pack()
+        table.append(table.row(number, number / 2))
     assert len(table) == 10
     columns = table.columns()
     assert columns["worker"].tolist() == list(range(10))
@@ -172,27 +171,52 @@ def test_tables_keep_rows_through_packing():
 
 def test_a_row_of_the_wrong_length_is_refused():
     table = Table(worker="i8", loss="f8")
-    table.append((1, 2.0))
-    table.append((1,))
-    with pytest.raises(ValueError, match="reshape"):
-        table.columns()
+    with pytest.raises(struct.error, match="expected 2 items"):
+        table.append(table.row(1))
+    assert len(table) == 0
 
 
 def test_a_watched_process_reports_every_wait(env, log):
-    """What, since when, until when; also of events that were over already."""
+    """What, since when, until when; of waits without time only those for activities."""
+
+    class Books:
+        cursor = 0.0
+
+        def resume(self, event, since, now):
+            log.append((event, since, now))
+            self.cursor = now
 
     def process():
-        env.active_process.observer = lambda event, since, until: log.append((event, since, until))
-        yield env.timeout(1.0)
-        yield over
+        env.active_process.observer = Books()
+        yield first
+        yield done(env, None)
+        yield early
+        yield env.timeout(0.0)
         yield late
 
-    over, late = done(env, None), Activity(env, "late")
+    first, early, late = env.timeout(1.0), Activity(env, "early"), Activity(env, "late")
+    early.finish(0.5)
     env.work(process(), "p")
     env.after_instant(lambda: late.finish(0.0), 3.0)
     env.run_to_end()
-    assert [(since, until) for _, since, until in log] == [(0.0, 1.0), (1.0, 1.0), (1.0, 3.0)]
-    assert [event for event, *_ in log][1:] == [over, late]
+    assert log == [(first, 0.0, 1.0), (early, 1.0, 1.0), (late, 1.0, 3.0)]
+
+
+def test_an_observer_hears_nothing_of_time_that_its_books_hold(env, log):
+    class Books:
+        cursor = 2.0
+
+        def resume(self, event, since, now):
+            log.append((since, now))
+
+    def process():
+        env.active_process.observer = Books()
+        for _ in range(3):
+            yield env.timeout(1.0)
+
+    env.work(process(), "p")
+    env.run_to_end()
+    assert log == [(2.0, 3.0)]
 
 
 def test_a_watched_process_is_a_process(env, log):

@@ -133,9 +133,9 @@ def test_shards_starts_and_batches_come_from_their_own_streams():
     expected = scenario(seed=1).learning.partition.shards(
         one.job.data, 4, Streams(1).get("partition")
     )
-    for worker, shard in zip(one.workers, expected, strict=True):
-        np.testing.assert_array_equal(worker._sampler._shard, shard)
-        assert set(worker._sampler.next().tolist()) <= set(shard.tolist())
+    for worker, dealt, shard in zip(one.workers, one.shards, expected, strict=True):
+        np.testing.assert_array_equal(dealt, shard)
+        assert set(worker.load_batch().value.tolist()) <= set(shard.tolist())
     contiguous = np.diff(expected[0])
     assert not (contiguous == 1).all()
 

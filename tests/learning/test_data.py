@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import DataError
-from simulator.learning import PARTITIONS, Sampler, prepare
+from simulator.learning import PARTITIONS, minibatches, prepare
 from simulator.learning.datasets import BreastCancer, Classification, Digits, Npz, Regression, Wine
 from simulator.learning.partition import Dirichlet, Iid, LabelShards
 
@@ -173,16 +173,16 @@ def test_every_partition_is_tried_above():
 @given(st.integers(1, 50), st.integers(1, 70), st.integers(1, 30))
 def test_a_shard_is_read_pass_by_pass(size, batch, steps):
     """Every pass holds each sample once, whatever the sizes; passes are shuffled anew."""
-    sampler = Sampler(np.arange(100, 100 + size), batch, np.random.default_rng(1))
-    read = np.concatenate([sampler.next() for _ in range(steps)])
+    sequence = minibatches(np.arange(100, 100 + size), batch, np.random.default_rng(1))
+    read = np.concatenate([next(sequence) for _ in range(steps)])
     assert len(read) == batch * steps
     for start in range(0, len(read) - size + 1, size):
         assert sorted(read[start : start + size].tolist()) == list(range(100, 100 + size))
 
 
 def test_passes_are_shuffled_anew():
-    sampler = Sampler(np.arange(30), 30, np.random.default_rng(1))
-    passes = {tuple(sampler.next().tolist()) for _ in range(20)}
+    sequence = minibatches(np.arange(30), 30, np.random.default_rng(1))
+    passes = {tuple(next(sequence).tolist()) for _ in range(20)}
     assert len(passes) == 20
 
 
