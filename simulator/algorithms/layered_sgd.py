@@ -79,14 +79,14 @@ class LayeredSGD:
         params, state = worker.start()
         batch = yield worker.load_batch()
         for step, last in with_last(worker.steps()):
-            loss, grad = yield worker.compute_gradient(params, batch)
-            yield local.reduce(rank, grad)
+            gradient = worker.compute_gradient(params, batch)
+            yield local.reduce(rank, gradient)
             if not last:
                 batch = yield worker.load_batch()  # while the communicators all-reduce
             mean = yield local.broadcast(rank, shape=self.broadcast)
             change, state = worker.update(params, mean, state)
             params = worker.apply(params, change)
-            worker.finish_step(step, params, loss)
+            worker.finish_step(step, params, gradient.loss)
 
     def communicate(
         self,

@@ -42,8 +42,8 @@ class SyncSGD:
         params, state = worker.start()
         for step in worker.steps():
             batch = yield worker.load_batch()
-            loss, grad = yield worker.compute_gradient(params, batch)
-            grad = yield world.mean(rank, grad)
-            change, state = worker.update(params, grad, state)
+            gradient = worker.compute_gradient(params, batch)
+            mean = yield world.mean(rank, gradient)
+            change, state = worker.update(params, mean, state)
             params = worker.apply(params, change)
-            worker.finish_step(step, params, loss)
+            worker.finish_step(step, params, gradient.loss)

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from simpy.events import Condition, Event
 from simpy.events import Process as BaseProcess
 
 from simulator.engine import Activity, Table
+from simulator.engine.deferred import Interval
 from simulator.engine.trace import LANES, SPAN_KINDS
 
 COMPUTE, IO, COMMUNICATION, IDLE = range(len(SPAN_KINDS))
@@ -28,13 +31,10 @@ class Lane:
     ----------
     cursor
         Time up to which the lane is accounted for, s.
-    totals
-        Seconds per kind of span, in the order of `SPAN_KINDS`.
     """
 
     def __init__(self, spans: Table, worker: int, lane: str):
         self.cursor = 0.0
-        self.totals = [0.0] * len(SPAN_KINDS)
         self.process: BaseProcess | None = None
         self._append, self._row = spans.append, spans.row
         self._worker, self._lane = worker, LANES.index(lane)
@@ -44,7 +44,6 @@ class Lane:
         start = self.cursor
         if until > start:
             self._append(self._row(self._worker, self._lane, kind, start, until))
-            self.totals[kind] += until - start
             self.cursor = until
 
     def beside(self, lane: str, kind: int, start: float, end: float) -> None:
@@ -61,19 +60,26 @@ class Lane:
         if now > self.cursor:
             self._blocked(event, self._busy(event) if busy is None else busy, now)
 
-    def _blocked(self, event: Event, busy: tuple[tuple[float, float], ...], until: float) -> None:
+    def _blocked(self, event: Event, busy: tuple[Interval, ...], until: float) -> None:
         if getattr(event, "kind", "") == "io":
             self.fill(IO, until)
             return
+        append, row, worker, lane = self._append, self._row, self._worker, self._lane
+        cursor = self.cursor
         for begin, end in busy:
-            if begin > self.cursor:
-                self.fill(IDLE, begin if begin < until else until)
-            if end > self.cursor:
-                self.fill(COMMUNICATION, end if end < until else until)
-        if until > self.cursor:
-            self.fill(IDLE, until)
+            if cursor < begin:
+                stop = begin if begin < until else until
+                append(row(worker, lane, IDLE, cursor, stop))
+                cursor = stop
+            if cursor < end and cursor < until:
+                stop = end if end < until else until
+                append(row(worker, lane, COMMUNICATION, cursor, stop))
+                cursor = stop
+        if cursor < until:
+            append(row(worker, lane, IDLE, cursor, until))
+        self.cursor = until
 
-    def _busy(self, event: Event) -> tuple[tuple[float, float], ...]:
+    def _busy(self, event: Event) -> tuple[Interval, ...]:
         if isinstance(event, Condition):
             return tuple(
                 sorted(interval for part in event._events for interval in self._busy(part))
@@ -82,10 +88,17 @@ class Lane:
 
     def close(self, end: float) -> None:
         """Account for the rest of a run that ended at *end*, perhaps in mid-air."""
-        if self.cursor > end:  # only compute is entered ahead of the clock
-            self.totals[COMPUTE] -= self.cursor - end
-        elif self.process is not None and self.process.is_alive:
+        if self.process is not None and self.process.is_alive:
             waiting = self.process.target
             self._blocked(waiting, self._busy(waiting), end)
         else:
             self.fill(IDLE, end)
+
+
+def breakdown(spans: dict[str, NDArray[Any]], workers: int, end: float) -> list[float]:
+    """Seconds of every kind in `SPAN_KINDS`, mean over the workers, until *end*."""
+    own = spans["lane"] == LANES.index("worker")
+    length = np.minimum(spans["end_s"], end) - np.minimum(spans["start_s"], end)
+    totals = np.bincount(spans["kind"][own], length[own], len(SPAN_KINDS)) / workers
+    seconds: list[float] = totals.tolist()
+    return seconds

@@ -73,14 +73,15 @@ class Progress:
     def __init__(
         self, cluster: Cluster, stop: StopRule, lock_step: bool, batch_size: int, every: float
     ):
-        self.samples = self.worker_steps = 0
+        self.worker_steps = 0
         self.diverged: Diverged | None = None
         self.accuracy = math.nan
         self._cluster, self._stop, self._lock_step = cluster, stop, lock_step
         self._batch, self._every, self._workers = batch_size, every, len(cluster.nodes)
         self._tickets = stop.worker_steps
-        self._finished: dict[int, int] = {}
-        self._complete = 0
+        self._missing: dict[int, int] = {}  # workers that have not finished a step, by step
+        self._complete = 0  # worker-steps; in lock step only of steps that all have finished
+        self._passed = 0.0  # multiples of *every*
         self._due = False
         self._evaluated = (-1.0, -1)
         if stop.time is not None:
@@ -102,26 +103,33 @@ class Progress:
 
     def finish(self, worker: int, step: int, loss: float) -> None:
         """Count one finished worker-step."""
-        self.samples += self._batch
         self.worker_steps += 1
         if not math.isfinite(loss):
             self._diverge(worker, step)
-        elif self._crosses(step):
-            self._due = True
-            self._cluster.env.after_instant(self._evaluate_due)
-
-    def _crosses(self, step: int) -> bool:
-        """Does the step that has just ended bring an evaluation that is not yet due?"""
-        before = self._complete
-        if self._lock_step:  # whole steps of all workers count
-            self._finished[step] = self._finished.get(step, 0) + 1
-            if self._finished[step] < self._workers:
-                return False
-            del self._finished[step]
-            self._complete += self._batch * self._workers
+        elif self._lock_step:  # whole steps of all workers count
+            missing = self._missing.get(step, self._workers) - 1
+            self._missing[step] = missing
+            if not missing:
+                del self._missing[step]
+                self._complete += self._workers
+                self._evaluate_soon()
         else:
-            self._complete = self.samples
-        return not self._due and self._complete // self._every > before // self._every
+            self._complete += 1
+            self._evaluate_soon()
+
+    def _evaluate_soon(self) -> None:
+        """Evaluate after this instant if a multiple of `every` has been passed."""
+        passed = self._complete * self._batch // self._every
+        if passed > self._passed:
+            self._passed = passed
+            if not self._due:
+                self._due = True
+                self._cluster.env.after_instant(self._evaluate_due)
+
+    @property
+    def samples(self) -> int:
+        """Samples of all finished worker-steps."""
+        return self.worker_steps * self._batch
 
     def _evaluate_due(self) -> None:
         self._due = False

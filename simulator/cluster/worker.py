@@ -13,10 +13,41 @@ from simulator.cluster.job import Minibatch, Params
 from simulator.cluster.storage import Load
 from simulator.engine import Activity, Batch, Deferred, done
 from simulator.engine.values import frozen
+from simulator.errors import SimulatorError
 from simulator.learning import State
 
 if TYPE_CHECKING:
     from simulator.cluster.cluster import Cluster
+
+
+class Gradient(Deferred):
+    """Fires with the loss of a mini-batch and its gradient.
+
+    Handed to a group instead of its value, it leaves the gradient there.
+    """
+
+    _loss = math.nan
+
+    @property
+    def loss(self) -> float:
+        """Loss of the mini-batch, also after the gradient has been handed over.
+
+        Raises
+        ------
+        SimulatorError
+            If the computation is not over yet.
+        """
+        if self.callbacks is not None:
+            raise SimulatorError("a loss is known when its gradient is; wait for that first")
+        loss: float = self._loss if self.taken else self._value[0]
+        return loss
+
+    def take(self) -> Params:
+        """The gradient, which this event then forgets; the loss stays."""
+        gradient: Params
+        self._loss, gradient = self._value
+        self.known, self.taken = None, True
+        return gradient
 
 
 class Worker:
@@ -50,6 +81,7 @@ class Worker:
         self._batches, self._load, self._gradients = batches, load, gradients
         self._append, self._row = cluster.trace.steps.append, cluster.trace.steps.row
         self.weight = 1.0
+        self.update, self.apply = cluster.job.update, cluster.job.apply
         self._requested = 0
         self._step_start = 0.0
 
@@ -79,7 +111,7 @@ class Worker:
         event.finish(end - env.now, batch)
         return event
 
-    def compute_gradient(self, params: Params, batch: Minibatch) -> Deferred:
+    def compute_gradient(self, params: Params, batch: Minibatch) -> Gradient:
         """Event whose value is the loss and the gradient at *params* on *batch*."""
         gradients, lane = self._gradients, self.lane
         now = gradients.env._now
@@ -89,15 +121,7 @@ class Worker:
         lane.fill(COMPUTE, now + delay)
         if params is not self.params:
             params = frozen(self.cluster.job.rounded(params))
-        return Deferred(gradients, delay, (params, batch))
-
-    def update(self, params: Params, grad: Params, state: State) -> tuple[Params, State]:
-        """Change that the scenario's optimiser makes of *grad*, and its next state."""
-        return self.cluster.job.update(params, grad, state)
-
-    def apply(self, params: Params, change: Params) -> Params:
-        """New parameters; replicas that agree get the same object."""
-        return self.cluster.job.apply(params, change)
+        return Gradient(gradients, delay, (params, batch))
 
     def finish_step(
         self,
@@ -123,7 +147,9 @@ class Worker:
             Of *params* in the mean that is evaluated.
         """
         now = self._gradients.env._now
-        self.params, self.weight = frozen(params), weight
+        if params.flags.writeable:
+            params = frozen(params)
+        self.params, self.weight = params, weight
         missed = math.nan if staleness is None else staleness
         self._append(self._row(self.rank, step, self._step_start, now, loss, missed))
         self._step_start = now

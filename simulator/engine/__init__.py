@@ -1,7 +1,7 @@
 """The engine: a clock, events whose value comes late, named random streams and tables."""
 
 from simulator.engine.clock import Clock, Stalled
-from simulator.engine.deferred import Activity, Batch, Deferred, done
+from simulator.engine.deferred import Activity, Batch, Deferred, done, in_order
 from simulator.engine.process import Watched
 from simulator.engine.streams import Streams
 from simulator.engine.trace import Table, Trace
@@ -17,4 +17,5 @@ __all__ = [
     "Trace",
     "Watched",
     "done",
+    "in_order",
 ]

@@ -8,12 +8,14 @@ waits until an answer is due and then evaluates it together with other open requ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any, TypeVar
 
 import simpy
 from simpy.events import NORMAL, Event
+
+from simulator.errors import SimulatorError
 
 Evaluate = Callable[[Sequence[Any]], Sequence[Any]]
 Value = TypeVar("Value")
@@ -75,19 +77,66 @@ def done(env: simpy.Environment, value: Value) -> Event:
 
 
 class Deferred(Event):
-    """A timeout that receives its value from *batch* just before it is processed."""
+    """A timeout that receives its value from *batch* just before it is processed.
+
+    One can also hand it on (`hand_over`) to somebody who will `take` the value later,
+    perhaps one of many (`in_order`): then it is evaluated there and not kept.
+
+    Attributes
+    ----------
+    request
+        What is to be evaluated; None once that is done.
+    """
 
     kind = "compute"
     label = "a gradient"
+    handed_over = taken = False
 
     def __init__(self, batch: Batch, delay: float, request: Any):
         env = self.env = batch.env
-        self.request = request
+        self.batch, self.request = batch, request
         self.callbacks = [batch.resolve]  # runs before any process resumes
-        self._ok, self._value = True, None
+        self._ok, self.known = True, None
         entry = (env._now + delay, NORMAL, next(env._eid), self)
         heappush(env._queue, entry)
         heappush(batch.open, entry)
+
+    @property
+    def _value(self) -> Any:  # what SimPy gives to those who wait
+        if self.taken:
+            raise SimulatorError(
+                f"{self.label} was handed over, and whoever got it has used it up; "
+                "wait for it before that, or do not hand it over"
+            )
+        if self.request is not None and self.callbacks is None:
+            self.batch.fill([self])
+        return self.known
+
+    def hand_over(self, then: Callable[[Event], Any]) -> None:
+        """Call *then* when the time has come; the value stays open until it is taken."""
+        self.handed_over = True
+        if self.callbacks is None:
+            then(self)
+        else:
+            self.callbacks.append(then)
+
+    def take(self) -> Any:
+        """The value, which this event then forgets."""
+        value = self._value
+        self.known, self.taken = None, True
+        return value
+
+
+def in_order(parts: Sequence[Any]) -> Iterator[Any]:
+    """Every part in turn; a `Deferred` gives its value away, evaluated in stacks on the way."""
+    for at, part in enumerate(parts):
+        if not isinstance(part, Deferred):
+            yield part
+            continue
+        if part.request is not None:
+            following = parts[at : at + part.batch.limit]
+            part.batch.fill([p for p in following if getattr(p, "request", None) is not None])
+        yield part.take()
 
 
 class Batch:
@@ -116,10 +165,16 @@ class Batch:
     def resolve(self, due: Deferred) -> None:
         """Give *due*, which is the first open one, and those after it their values."""
         opened = self.open
+        if due.handed_over:
+            heappop(opened)
+            return
         stack = [heappop(opened)[3] for _ in range(min(self.limit, len(opened)))]
-        assert stack[0] is due
+        self.fill(stack)
+        for event in stack[1:]:
+            del event.callbacks[0]  # this method
+
+    def fill(self, stack: Sequence[Deferred]) -> None:
+        """Give all of *stack* their values."""
         values = self.evaluate([event.request for event in stack])
         for event, value in zip(stack, values, strict=True):
-            event._value, event.request = value, None
-            if event is not due:
-                del event.callbacks[0]  # this method
+            event.known, event.request = value, None

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.cluster import Cluster, Diverged
+from simulator.cluster.accounting import breakdown
 from simulator.engine.trace import LANES, SPAN_KINDS
 from simulator.experiment.scenario import SCHEMA_VERSION, Scenario
 from simulator.network import MESSAGE_KINDS
@@ -123,7 +124,7 @@ def summarise(
     staleness = steps["staleness"][np.isfinite(steps["staleness"])]
     target = scenario.evaluate.target_accuracy
     reached = evaluations["time_s"][evaluations["test_accuracy"] >= (target or math.inf)]
-    total = np.sum([lane.totals for lane in cluster.lanes], axis=0) / workers
+    seconds = breakdown(cluster.trace.spans.columns(), workers, end)
     per_worker = progress.worker_steps / workers
     work = progress.worker_steps * scenario.workload.batch_size
     last = {name: None if diverged else number(column[-1]) for name, column in evaluations.items()}
@@ -146,8 +147,6 @@ def summarise(
         "bytes_sent": float(messages["nbytes"][messages["end_s"] <= end].sum()),
         "mean_staleness": float(staleness.mean()) if len(staleness) else None,
         "max_staleness": float(staleness.max()) if len(staleness) else None,
-        "breakdown": {
-            f"{kind}_s": float(seconds) for kind, seconds in zip(SPAN_KINDS, total, strict=True)
-        },
+        "breakdown": {f"{kind}_s": spent for kind, spent in zip(SPAN_KINDS, seconds, strict=True)},
         "scaling_efficiency": None,
     }

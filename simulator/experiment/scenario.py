@@ -26,7 +26,7 @@ from simulator.learning.partition import Iid, Partition
 from simulator.units import Samples, Seconds
 from topologies import TOPOLOGIES, Star, Topology
 
-MODEL_VERSION = 1  # raise it whenever the same scenario gives other numbers
+MODEL_VERSION = 2  # raise it whenever the same scenario gives other numbers
 SCHEMA_VERSION = 1  # of result folders
 INTERNAL = {"internal": True}
 Accuracy = Annotated[float, Gt(0), Le(1)]

@@ -95,9 +95,14 @@ class Prepared:
 
 
 class Play(Protocol):
-    """A plan under way: ranks enter one by one and leave as the plan lets them."""
+    """A plan under way: ranks enter one by one and leave as the plan lets them.
 
-    def enter(self, rank: int) -> Event: ...
+    `wait` gives the event of a rank's end, once, before the rank may `enter`.
+    """
+
+    def wait(self, rank: int) -> Event: ...
+
+    def enter(self, rank: int) -> None: ...
 
 
 class Network(Protocol):

@@ -6,13 +6,14 @@ returns an event: yield it now to block, yield it later to overlap.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from simpy.events import Event
 
+from simulator.engine import Deferred, in_order
 from simulator.engine.values import frozen
 from simulator.errors import GroupError
 from simulator.network import collectives
@@ -20,35 +21,44 @@ from simulator.network.collectives import Plan
 from simulator.network.fabric import Network, Play, Prepared
 
 Array = NDArray[np.floating[Any]]
-Parts = Sequence[Any]
-Merge = Callable[[Parts], Any]
+Parts = Iterator[Any]  # in rank order, each given once
+Combine = Callable[[Parts], Any]
+Merge = Callable[[Sequence[Any]], Any]
 Shape = Literal["star", "tree"]
 
 
-def total(parts: Parts) -> Array:
-    """Sum in rank order, in float64, whatever the order of arrival."""
-    result = np.array(parts[0], np.float64)
-    for part in parts[1:]:
+def total(parts: Parts) -> tuple[Array, int, np.dtype[Any]]:
+    """Sum in the given order in float64, number of parts, and their dtype."""
+    first = next(parts)
+    result, count = np.array(first, np.float64), 1
+    for part in parts:
         result += part
-    return result
+        count += 1
+    return result, count, first.dtype
 
 
 def _sum(parts: Parts) -> Array:
-    return frozen(total(parts).astype(parts[0].dtype, copy=False))
+    result, _, dtype = total(parts)
+    return frozen(result.astype(dtype, copy=False))
 
 
 def _mean(parts: Parts) -> Array:
-    return frozen((total(parts) / len(parts)).astype(parts[0].dtype, copy=False))
+    result, count, dtype = total(parts)
+    return frozen((result / count).astype(dtype, copy=False))
 
 
 def _wide_sum(parts: Parts) -> Array:
-    return frozen(total(parts))
+    return frozen(total(parts)[0])
+
+
+def _merged(merge: Merge | None, otherwise: Combine) -> Combine:
+    return otherwise if merge is None else lambda parts: merge(list(parts))
 
 
 class _Call:
     """One collective: what the ranks gave so far and, once, what comes of it."""
 
-    def __init__(self, combine: Merge, what: tuple[str, float, str]):
+    def __init__(self, combine: Combine, what: tuple[str, float, str]):
         self.what = what
         self.parts: dict[int, Any] = {}
         self.joined = 0
@@ -60,7 +70,7 @@ class _Call:
     def value(self) -> Any:
         if not self._known:
             given = [self.parts[rank] for rank in sorted(self.parts)]
-            self._value = self._combine([part for part in given if part is not None])
+            self._value = self._combine(in_order([part for part in given if part is not None]))
             self._known, self.parts = True, {}
         return self._value
 
@@ -71,6 +81,10 @@ class Group:
     Sums run in rank order in float64 and are rounded once to the dtype of what was
     given; only the rooted `reduce` hands float64 on.  All ranks receive the same
     read-only object.
+
+    A contribution may be the event of a gradient instead of its value: the rank takes
+    part from the moment at which it fires, and the gradient is evaluated when the sum is
+    made, and not kept.  With many workers that is faster than waiting for it first.
 
     Parameters
     ----------
@@ -106,29 +120,29 @@ class Group:
             ranks.setdefault(network.router.host[node], []).append(rank)
         self._hosts = list(ranks.values())
 
-    def mean(self, rank: int, value: Array, nbytes: float | None = None) -> Event:
+    def mean(self, rank: int, value: Array | Deferred, nbytes: float | None = None) -> Event:
         """Event whose value is the mean over all contributions."""
         return self._join("all-reduce", rank, value, _mean, nbytes)
 
     def all_reduce(
-        self, rank: int, value: Any, nbytes: float | None = None, merge: Merge = _sum
+        self, rank: int, value: Any, nbytes: float | None = None, merge: Merge | None = None
     ) -> Event:
         """Event whose value is the sum over all ranks, or what *merge* makes of the parts."""
-        return self._join("all-reduce", rank, value, merge, nbytes)
+        return self._join("all-reduce", rank, value, _merged(merge, _sum), nbytes)
 
     def reduce(
         self,
         rank: int,
         value: Any = None,
         nbytes: float | None = None,
-        merge: Merge = _wide_sum,
+        merge: Merge | None = None,
         shape: Shape = "star",
     ) -> Event:
         """Event whose value at rank 0 is the sum in float64; *value* is None for a mere receiver.
 
         Another rank is done when its own part is sent and gets None.
         """
-        return self._join("reduce", rank, value, merge, nbytes, shape)
+        return self._join("reduce", rank, value, _merged(merge, _wide_sum), nbytes, shape)
 
     def broadcast(
         self, rank: int, value: Any = None, nbytes: float | None = None, shape: Shape = "star"
@@ -138,7 +152,7 @@ class Group:
         With ``shape="star"`` a rank is done when rank 0 is ready and it has joined
         itself; with ``"tree"`` a late rank also delays those that it passes the value to.
         """
-        return self._join("broadcast", rank, value, lambda parts: parts[0], nbytes, shape)
+        return self._join("broadcast", rank, value, next, nbytes, shape)
 
     def all_gather(self, rank: int, value: Any, nbytes: float | None = None) -> Event:
         """Event whose value is the tuple of all parts; *nbytes* is the size of one part."""
@@ -163,7 +177,7 @@ class Group:
         kind: str,
         rank: int,
         value: Any,
-        combine: Merge,
+        combine: Combine,
         nbytes: float | None,
         shape: str = "",
     ) -> Event:
@@ -185,11 +199,18 @@ class Group:
                 f"call {number} of group {self.name!r}: rank {rank} asks for "
                 f"{(kind, nbytes, shape)}, others for {call.what}"
             )
-        call.parts[rank] = frozen(value)
         call.joined += 1
         if call.joined == self.size:
             del self._open[number]
-        return call.play.enter(rank)
+        play = call.play
+        leaving = play.wait(rank)
+        if isinstance(value, Deferred):
+            call.parts[rank] = value
+            value.hand_over(lambda _: play.enter(rank))
+        else:
+            call.parts[rank] = frozen(value)
+            play.enter(rank)
+        return leaving
 
     def _plan(self, kind: str, nbytes: float, shape: str) -> Prepared:
         key = (kind + shape, nbytes)

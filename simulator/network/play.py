@@ -29,13 +29,16 @@ class TogetherPlay:
         self._label = label
         self._event = Activity(env, self._describe)
 
-    def enter(self, rank: int) -> Activity:
+    def wait(self, rank: int) -> Activity:
+        del rank  # all share it
+        return self._event
+
+    def enter(self, rank: int) -> None:
         self._entered.append(rank)
         if len(self._entered) == self._prepared.plan.ranks:
             now, seconds = self._env.now, self._prepared.price.seconds
             self._record(now, now + seconds)
             self._event.finish(seconds, busy=((now, now + seconds),), late=lambda: self._result(0))
-        return self._event
 
     def _describe(self) -> str:
         missing = sorted(set(range(self._prepared.plan.ranks)).difference(self._entered))
@@ -56,13 +59,15 @@ class RootedPlay:
         self._busy: dict[int, list[tuple[float, float]]] = {}
         self._events: dict[int, Activity] = {}
 
-    def enter(self, rank: int) -> Activity:
+    def wait(self, rank: int) -> Activity:
         event = self._events[rank] = Activity(self._env, f"{self._label} (rank {rank})")
+        return event
+
+    def enter(self, rank: int) -> None:
         self._since[rank], self._busy[rank] = self._env.now, []
         waiting = deque([rank])
         while waiting:
             waiting.extend(self._advance(waiting.popleft()))
-        return event
 
     def _advance(self, rank: int) -> list[int]:
         """Let *rank* go on as far as is known; returns the ranks that this may free."""

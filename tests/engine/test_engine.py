@@ -7,8 +7,18 @@ import numpy as np
 import pytest
 from simpy import AnyOf
 
-from simulator.engine import Activity, Batch, Clock, Deferred, Stalled, Streams, Table, done
-from simulator.errors import ClockError
+from simulator.engine import (
+    Activity,
+    Batch,
+    Clock,
+    Deferred,
+    Stalled,
+    Streams,
+    Table,
+    done,
+    in_order,
+)
+from simulator.errors import ClockError, SimulatorError
 
 
 @pytest.fixture
@@ -51,6 +61,62 @@ def test_stacks_are_limited(env, limit):
     assert sum(sizes) == 5
     assert max(sizes) == limit
     assert [event.value for event in events] == list(range(5))
+
+
+@pytest.fixture
+def stacks():
+    return []
+
+
+@pytest.fixture
+def squares(env, stacks):
+    """A batch that squares; its stacks, at most two requests each, are kept."""
+
+    def evaluate(requests):
+        stacks.append(list(requests))
+        return [request**2 for request in requests]
+
+    return Batch(env, evaluate, limit=2)
+
+
+def test_what_is_handed_over_is_evaluated_when_it_is_taken(env, log, squares, stacks):
+    parts = [squares.request(delay, number) for number, delay in enumerate((3.0, 1.0, 2.0))]
+    for part in parts:
+        part.hand_over(lambda event: log.append((env.now, event.request)))
+    env.run()
+    assert log == [(1.0, 1), (2.0, 2), (3.0, 0)]
+    assert stacks == []
+    assert list(in_order([*parts, "plain"])) == [0, 1, 4, "plain"]
+    assert stacks == [[0, 1], [2]]
+    with pytest.raises(SimulatorError, match="a gradient was handed over, and whoever got it"):
+        assert parts[0].value
+    assert squares.open == []
+
+
+def test_one_may_wait_for_what_is_handed_over(env, log, squares, stacks):
+    """Before it is used up, that is; and hand over what is there already."""
+
+    def process():
+        part = squares.request(1.0, 3)
+        part.hand_over(log.append)
+        log.append((yield part))
+        part.hand_over(log.append)
+        log.extend(in_order([part]))
+
+    env.work(process(), "p")
+    env.run_to_end()
+    assert [entry for entry in log if isinstance(entry, int)] == [9, 9]
+    assert len(log) == 4
+    assert stacks == [[3]]
+
+
+def test_what_is_handed_over_may_come_along_with_others(env, squares, stacks):
+    early, late = squares.request(1.0, 2), squares.request(2.0, 3)
+    late.hand_over(lambda _: None)
+    env.run()
+    assert stacks == [[2, 3]]
+    assert early.value == 4
+    assert list(in_order([late])) == [9]
 
 
 def test_deferred_events_combine_and_stop_like_timeouts(env):

@@ -66,7 +66,7 @@ class Perceptron:
             value = np.matmul(values[-1], weights)
             value += biases
             if len(values) < len(layers):
-                np.maximum(value, 0, out=value)
+                np.maximum(value, np.zeros(value.shape[-1], value.dtype), out=value)
             values.append(value)
         return values
 

@@ -1,0 +1,56 @@
+"""Gradients as events: waited for, or handed to a group before they are there."""
+
+import numpy as np
+import pytest
+
+from simulator.algorithms.sync_sgd import SyncSGD
+from simulator.errors import SimulatorError
+from simulator.experiment.run import build
+from tests.make import scenario, simulate
+
+
+@pytest.mark.parametrize("limit", [1, 3, 64])
+def test_a_gradient_handed_to_a_group_gives_what_waiting_for_it_gives(limit, monkeypatch):
+    """Same tables but for the order of simultaneous rows."""
+
+    def waiting(self, worker, rank, world):
+        params, state = worker.start()
+        for step in worker.steps():
+            batch = yield worker.load_batch()
+            loss, gradient = yield worker.compute_gradient(params, batch)
+            mean = yield world.mean(rank, gradient)
+            change, state = worker.update(params, mean, state)
+            params = worker.apply(params, change)
+            worker.finish_step(step, params, loss)
+
+    def rows(result, table):
+        return sorted(zip(*(list(column) for column in result.tables[table].values()), strict=True))
+
+    handed = simulate(stack_limit=limit)
+    monkeypatch.setattr(SyncSGD, "replica", waiting)
+    waited = simulate()
+    for table in ("spans", "messages", "links", "evaluations"):
+        assert rows(handed, table) == rows(waited, table), table
+    for name, column in waited.tables["steps"].items():
+        np.testing.assert_array_equal(
+            np.sort(handed.tables["steps"][name]), np.sort(column), err_msg=name
+        )
+
+
+def test_the_loss_of_a_gradient_is_known_when_the_gradient_is():
+    cluster, _ = build(scenario())
+    worker, losses = cluster.workers[0], []
+
+    def process():
+        params, _ = worker.start()
+        gradient = worker.compute_gradient(params, worker.load_batch().value)
+        with pytest.raises(SimulatorError, match="wait for that first"):
+            assert gradient.loss
+        loss, _ = yield gradient
+        losses.extend([loss, gradient.loss])
+        gradient.take()
+        losses.append(gradient.loss)
+
+    cluster.run([process()])
+    assert losses == [losses[0]] * 3
+    assert losses[0] > 0
