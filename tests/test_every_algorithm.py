@@ -59,7 +59,7 @@ def test_alone_it_is_plain_sgd(kind):
     fresh = minibatches(cluster.shards[0], 8, Streams(0).get("data", 0))
     w, v = job.start.copy(), np.zeros_like(job.start)
     for _ in range(12):
-        batch = next(fresh)
+        batch, _ = next(fresh)
         _, grad = job.model.gradients(w[None], job.data.x[batch][None], job.data.y[batch][None])
         v = learning["optimizer"].get("momentum", 0.0) * v + grad[0] + 0.01 * w
         w = w - 0.05 * v

@@ -13,7 +13,7 @@ from simulator.cluster.storage import StorageModel
 from simulator.cluster.worker import Worker
 from simulator.cluster.workload import Workload
 from simulator.engine import Batch, Clock, Streams, Trace, Watched
-from simulator.learning import minibatches
+from simulator.learning import minibatches, rows
 from simulator.network import Group, Network
 
 if TYPE_CHECKING:
@@ -92,17 +92,18 @@ class Cluster:
         gradients = Batch(env, job.gradients, stack_limit or job.stack_limit)
         self.shards = list(shards)
         self.lanes = [Lane(trace.spans, rank, "worker") for rank in range(len(nodes))]
+        together = rows(self.shards, batch_size)
         self.workers = [
             Worker(
                 self,
                 rank,
                 node,
                 self.lanes[rank],
-                minibatches(shards[rank], batch_size, streams.get("data", rank)),
+                minibatches(shard, batch_size, streams.get("data", rank), together, job.dtype),
                 storage.loader(rank, workload, streams),
                 gradients,
             )
-            for rank, node in enumerate(nodes)
+            for rank, (node, shard) in enumerate(zip(nodes, shards, strict=True))
         ]
 
     # -- for algorithms ----------------------------------------------------------------

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine.values import frozen
-from simulator.learning import Data, Model, Optimizer, State
+from simulator.learning import Data, Minibatch, Model, Optimizer, State
 
 Params = NDArray[np.floating[Any]]
-Minibatch = NDArray[np.int32]  # numbers of training samples
 Value = TypeVar("Value")
 
 
@@ -78,9 +77,11 @@ class Job:
             stack = first[None]
         else:
             stack = np.array([params for params, _ in requests])
-        samples = np.array([batch for _, batch in requests])
+        samples = np.array([samples for _, (samples, _) in requests])
+        shares = [weights for _, (_, weights) in requests]
+        weights = None if shares[0] is None else np.array(shares)
         x, y = self.data.x.take(samples, 0), self.data.y.take(samples, 0)
-        loss, grad = self.model.gradients(stack, x, y)
+        loss, grad = self.model.gradients(stack, x, y, weights)
         grad.setflags(write=False)
         return list(zip(loss.tolist(), grad, strict=True))
 

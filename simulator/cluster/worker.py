@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from simpy.events import Event
 
 from simulator.cluster.accounting import COMPUTE, IO, Lane
-from simulator.cluster.job import Minibatch, Params
+from simulator.cluster.job import Params
 from simulator.cluster.storage import Load
 from simulator.engine import Activity, Batch, Deferred, done
 from simulator.engine.values import frozen
 from simulator.errors import SimulatorError
-from simulator.learning import State
+from simulator.learning import Minibatch, State
 
 if TYPE_CHECKING:
     from simulator.cluster.cluster import Cluster

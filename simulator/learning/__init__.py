@@ -5,7 +5,7 @@ from simulator.learning.datasets import DATASETS
 from simulator.learning.models import MODELS, Model
 from simulator.learning.optimizers import OPTIMIZERS, Optimizer, State
 from simulator.learning.partition import PARTITIONS
-from simulator.learning.sampling import minibatches
+from simulator.learning.sampling import Minibatch, minibatches, rows
 from simulator.learning.schedules import SCHEDULES
 
 __all__ = [
@@ -15,9 +15,11 @@ __all__ = [
     "PARTITIONS",
     "SCHEDULES",
     "Data",
+    "Minibatch",
     "Model",
     "Optimizer",
     "State",
     "minibatches",
     "prepare",
+    "rows",
 ]

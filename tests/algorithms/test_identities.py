@@ -44,7 +44,7 @@ def batches(cluster, steps, seed=0, size=8):
     """The batches that every worker will draw, drawn here: (worker, step, sample)."""
     return np.array(
         [
-            [next(sequence).copy() for _ in range(steps)]
+            [next(sequence)[0] for _ in range(steps)]
             for sequence in (
                 minibatches(shard, size, Streams(seed).get("data", rank))
                 for rank, shard in enumerate(cluster.shards)

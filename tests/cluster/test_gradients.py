@@ -6,6 +6,7 @@ import pytest
 from simulator.algorithms.sync_sgd import SyncSGD
 from simulator.errors import SimulatorError
 from simulator.experiment.run import build
+from simulator.learning.models.mlp import Perceptron
 from tests.make import scenario, simulate
 
 
@@ -54,3 +55,38 @@ def test_the_loss_of_a_gradient_is_known_when_the_gradient_is():
     cluster.run([process()])
     assert losses == [losses[0]] * 3
     assert losses[0] > 0
+
+
+CROWDED = {"learning": {"batch_size": 80, "dtype": "float64"}}  # shards of 35 and 36 samples
+
+
+@pytest.mark.parametrize("kind", ["sync-sgd", "async-ps"])
+def test_samples_that_stand_in_a_batch_several_times_are_computed_once(kind, monkeypatch):
+    """Up to rounding, the run is that of the batches as they were drawn."""
+    sizes = []
+    gradients = Perceptron.gradients
+
+    def counting(self, params, x, y, weights=None):
+        sizes.append(x.shape[1])
+        return gradients(self, params, x, y, weights)
+
+    monkeypatch.setattr(Perceptron, "gradients", counting)
+    once = simulate(algorithm={"kind": kind}, **CROWDED)
+    assert set(sizes) == {max(map(len, build(scenario(**CROWDED))[0].shards))} == {36}
+    monkeypatch.setattr("simulator.cluster.cluster.rows", lambda shards, batch_size: batch_size)
+    as_drawn = simulate(algorithm={"kind": kind}, **CROWDED)
+    assert sizes[-1] == 80
+    for name in ("loss", "end_s"):
+        np.testing.assert_allclose(
+            once.tables["steps"][name], as_drawn.tables["steps"][name], rtol=1e-10
+        )
+    assert once.summary["samples"] == as_drawn.summary["samples"] == 80 * 48
+
+
+def test_crowded_results_do_not_depend_on_the_stack_limit():
+    losses = [
+        simulate(stack_limit=limit, learning={"batch_size": 80}).tables["steps"]["loss"]
+        for limit in (1, 3, 64)
+    ]
+    np.testing.assert_array_equal(losses[0], losses[1])
+    np.testing.assert_array_equal(losses[0], losses[2])

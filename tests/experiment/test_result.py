@@ -135,7 +135,7 @@ def test_shards_starts_and_batches_come_from_their_own_streams():
     )
     for worker, dealt, shard in zip(one.workers, one.shards, expected, strict=True):
         np.testing.assert_array_equal(dealt, shard)
-        assert set(worker.load_batch().value.tolist()) <= set(shard.tolist())
+        assert set(worker.load_batch().value[0].tolist()) <= set(shard.tolist())
     contiguous = np.diff(expected[0])
     assert not (contiguous == 1).all()
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from simulator.errors import DataError
-from simulator.learning import PARTITIONS, minibatches, prepare
+from simulator.learning import PARTITIONS, minibatches, prepare, rows
 from simulator.learning.datasets import BreastCancer, Classification, Digits, Npz, Regression, Wine
 from simulator.learning.partition import Dirichlet, Iid, LabelShards
 
@@ -174,15 +174,38 @@ def test_every_partition_is_tried_above():
 def test_a_shard_is_read_pass_by_pass(size, batch, steps):
     """Every pass holds each sample once, whatever the sizes; passes are shuffled anew."""
     sequence = minibatches(np.arange(100, 100 + size), batch, np.random.default_rng(1))
-    read = np.concatenate([next(sequence) for _ in range(steps)])
+    read = np.concatenate([next(sequence)[0] for _ in range(steps)])
     assert len(read) == batch * steps
     for start in range(0, len(read) - size + 1, size):
         assert sorted(read[start : start + size].tolist()) == list(range(100, 100 + size))
 
 
+@given(st.integers(1, 20), st.integers(2, 70), st.integers(0, 5))
+def test_repeated_samples_are_named_once_with_their_share(size, batch, spare):
+    """The same draws; a shard smaller than others is filled up with weight 0."""
+    rows = min(size + spare, batch - 1)
+    assume(size <= rows)
+    plain = minibatches(np.arange(100, 100 + size), batch, np.random.default_rng(1))
+    counted = minibatches(np.arange(100, 100 + size), batch, np.random.default_rng(1), rows)
+    for _ in range(40):
+        drawn, _ = next(plain)
+        samples, weights = next(counted)
+        assert samples.shape == weights.shape == (rows,)
+        shares = dict.fromkeys(samples.tolist(), 0.0)
+        for sample, weight in zip(samples.tolist(), weights.tolist(), strict=True):
+            shares[sample] += weight
+        for sample, share in shares.items():
+            assert share == pytest.approx((drawn == sample).mean())
+
+
+def test_rows_are_those_of_the_largest_shard():
+    assert rows([np.arange(3), np.arange(5)], 8) == 5
+    assert rows([np.arange(3), np.arange(50)], 8) == 8
+
+
 def test_passes_are_shuffled_anew():
     sequence = minibatches(np.arange(30), 30, np.random.default_rng(1))
-    passes = {tuple(next(sequence).tolist()) for _ in range(20)}
+    passes = {tuple(next(sequence)[0].tolist()) for _ in range(20)}
     assert len(passes) == 20
 
 

@@ -54,6 +54,20 @@ def test_gradient_is_that_of_the_loss(case):
 
 
 @EACH
+def test_a_weight_counts_for_repetitions(case):
+    """A sample that stands three times in a batch is as good as one of weight 3/B."""
+    model, data = made(case)
+    params, x, y = stack(model, data, 3, 4)
+    times = np.array([[3, 1, 2, 2], [8, 0, 0, 0], [1, 1, 1, 5]])
+    spelt = [np.repeat(np.arange(4), row) for row in times]
+    many_x, many_y = (np.array([part[w][spelt[w]] for w in range(3)]) for part in (x, y))
+    loss, grad = model.gradients(params, x, y, times / 8)
+    expected_loss, expected = model.gradients(params, many_x, many_y)
+    np.testing.assert_allclose(loss, expected_loss, rtol=1e-12)
+    np.testing.assert_allclose(grad, expected, rtol=1e-9, atol=1e-12)
+
+
+@EACH
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_stack_is_bitwise_its_workers(case, dtype):
     model, data = made(case, dtype)

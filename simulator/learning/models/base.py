@@ -20,7 +20,8 @@ class Model(Protocol):
     """A model for one data set; parameters are flat vectors of length `size`.
 
     `gradients` takes parameters of shape (W, size), or (1, size) if all workers share
-    them, inputs (W, B, features) and targets (W, B), and returns the mean loss of each
+    them, inputs (W, B, features), targets (W, B) and weights (W, B) that add up to 1 for
+    each mini-batch, or None for equal ones; it returns the (weighted) mean loss of each
     mini-batch (W,) and its gradient (W, size).  `evaluate` takes one vector and a whole
     data set and returns the mean loss and the accuracy (nan for regression).
     """
@@ -29,7 +30,9 @@ class Model(Protocol):
 
     def initial(self, rng: np.random.Generator) -> Array: ...
 
-    def gradients(self, params: Array, x: Array, y: Labels) -> tuple[Array, Array]: ...
+    def gradients(
+        self, params: Array, x: Array, y: Labels, weights: Array | None = None
+    ) -> tuple[Array, Array]: ...
 
     def evaluate(self, params: Array, x: Array, y: Labels) -> tuple[float, float]: ...
 
@@ -40,7 +43,7 @@ class ModelSettings(Protocol):
     def for_data(self, data: Data) -> Model: ...
 
 
-def cross_entropy(logits: Array, y: Labels) -> tuple[Array, Array]:
+def cross_entropy(logits: Array, y: Labels, weights: Array | None = None) -> tuple[Array, Array]:
     """Mean cross-entropy and its gradient with respect to *logits*, which are overwritten.
 
     Parameters
@@ -49,6 +52,8 @@ def cross_entropy(logits: Array, y: Labels) -> tuple[Array, Array]:
         Shape (W, B, classes).
     y
         Class numbers, shape (W, B).
+    weights
+        Of every sample in the mean, shape (W, B); None if all weigh the same.
 
     Returns
     -------
@@ -62,11 +67,14 @@ def cross_entropy(logits: Array, y: Labels) -> tuple[Array, Array]:
     chosen = flat[at]
     np.exp(logits, out=logits)
     sums = np.matmul(logits, np.ones((classes, 1), logits.dtype))
-    loss = (np.log(sums.reshape(-1)) - chosen).reshape(workers, batch).mean(-1)
+    losses = (np.log(sums.reshape(-1)) - chosen).reshape(workers, batch)
     logits /= sums
     flat[at] -= 1
-    logits *= logits.dtype.type(1 / batch)
-    return loss, logits
+    if weights is None:
+        logits *= logits.dtype.type(1 / batch)
+        return losses.mean(-1), logits
+    logits *= weights[:, :, None]
+    return (losses * weights).sum(-1), logits
 
 
 def largest(rows: Array) -> Array:

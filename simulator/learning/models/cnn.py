@@ -70,9 +70,11 @@ class ConvolutionalNet:
         logits += biases
         return patches, maps, pooled, logits
 
-    def gradients(self, params: Array, x: Array, y: Labels) -> tuple[Array, Array]:
+    def gradients(
+        self, params: Array, x: Array, y: Labels, weights: Array | None = None
+    ) -> tuple[Array, Array]:
         patches, maps, pooled, logits = self._forward(params, x)
-        loss, delta = cross_entropy(logits, y)
+        loss, delta = cross_entropy(logits, y, weights)
         grad = np.empty((len(x), self.size), self.dtype)
         by_filters, by_offsets, by_weights, by_biases = self._views(grad)
         np.matmul(pooled.swapaxes(1, 2), delta, out=by_weights)

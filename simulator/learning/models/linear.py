@@ -24,10 +24,14 @@ class LinearRegression:
         del rng  # a convex problem starts at zero
         return np.zeros(self.size, self.dtype)
 
-    def gradients(self, params: Array, x: Array, y: Labels) -> tuple[Array, Array]:
+    def gradients(
+        self, params: Array, x: Array, y: Labels, weights: Array | None = None
+    ) -> tuple[Array, Array]:
         error = np.matmul(x, params[:, :, None])[:, :, 0] - y
-        grad = np.matmul(x.swapaxes(1, 2), error[:, :, None])[:, :, 0] / x.shape[1]
-        return (error * error).mean(1) / 2, grad.astype(self.dtype, copy=False)
+        share = self.dtype.type(1 / x.shape[1]) if weights is None else weights
+        shared = error * share
+        grad = np.matmul(x.swapaxes(1, 2), shared[:, :, None])[:, :, 0]
+        return (error * shared).sum(1) / 2, grad
 
     def evaluate(self, params: Array, x: Array, y: Labels) -> tuple[float, float]:
         error = x @ params - y
@@ -51,11 +55,16 @@ class SeparableQuadratic:
     def initial(self, rng: np.random.Generator) -> Array:
         return rng.normal(0, 3.0, self.size).astype(self.dtype)
 
-    def gradients(self, params: Array, x: Array, y: Labels) -> tuple[Array, Array]:
+    def gradients(
+        self, params: Array, x: Array, y: Labels, weights: Array | None = None
+    ) -> tuple[Array, Array]:
         del y  # the data are the centres
         offset = params[:, None, :] - x
-        loss = (self.curvature * offset * offset).sum(-1).mean(1) / 2
-        return loss, self.curvature * offset.mean(1)
+        losses = (self.curvature * offset * offset).sum(-1)
+        if weights is None:
+            return losses.mean(1) / 2, self.curvature * offset.mean(1)
+        mean = np.matmul(weights[:, None, :], offset)[:, 0]
+        return (losses * weights).sum(1) / 2, self.curvature * mean
 
     def evaluate(self, params: Array, x: Array, y: Labels) -> tuple[float, float]:
         return float(self.gradients(params[None], x[None], y[None])[0][0]), float("nan")

@@ -70,16 +70,18 @@ class Perceptron:
             values.append(value)
         return values
 
-    def gradients(self, params: Array, x: Array, y: Labels) -> tuple[Array, Array]:
+    def gradients(
+        self, params: Array, x: Array, y: Labels, weights: Array | None = None
+    ) -> tuple[Array, Array]:
         *values, logits = self._forward(params, x)
-        loss, delta = cross_entropy(logits, y)
+        loss, delta = cross_entropy(logits, y, weights)
         grad = np.empty((len(x), self.size), self.dtype)
-        weights = self._layers(params)
+        layers = self._layers(params)
         for layer, (by_weights, by_biases) in reversed(list(enumerate(self._layers(grad)))):
             np.matmul(values[layer].swapaxes(1, 2), delta, out=by_weights)
             column_sums(delta, by_biases)
             if layer:
-                delta = np.matmul(delta, weights[layer][0].swapaxes(1, 2))
+                delta = np.matmul(delta, layers[layer][0].swapaxes(1, 2))
                 delta *= values[layer] > 0
         return loss, grad
 
