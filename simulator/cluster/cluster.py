@@ -13,7 +13,7 @@ from simulator.cluster.storage import StorageModel
 from simulator.cluster.worker import Worker
 from simulator.cluster.workload import Workload
 from simulator.engine import Batch, Clock, Streams, Trace, Watched
-from simulator.learning import minibatches, rows
+from simulator.learning import distinct_samples, minibatches
 from simulator.network import Group, Network
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Cluster:
         gradients = Batch(env, job.gradients, stack_limit or job.stack_limit)
         self.shards = list(shards)
         self.lanes = [Lane(trace.spans, rank, "worker") for rank in range(len(nodes))]
-        together = rows(self.shards, batch_size)
+        together = distinct_samples(self.shards, batch_size)
         self.workers = [
             Worker(
                 self,

@@ -41,7 +41,6 @@ class Server:
 
         Staleness is the number of changes by others since the worker's last pull.
         """
-
         apply = self.cluster.job.apply
 
         def add() -> tuple[Params, int]:

@@ -5,7 +5,7 @@ from simulator.learning.datasets import DATASETS
 from simulator.learning.models import MODELS, Model
 from simulator.learning.optimizers import OPTIMIZERS, Optimizer, State
 from simulator.learning.partition import PARTITIONS
-from simulator.learning.sampling import Minibatch, minibatches, rows
+from simulator.learning.sampling import Minibatch, distinct_samples, minibatches
 from simulator.learning.schedules import SCHEDULES
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "Model",
     "Optimizer",
     "State",
+    "distinct_samples",
     "minibatches",
     "prepare",
-    "rows",
 ]

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_REFILL = 1024  # sample numbers drawn ahead at the least
+_REFILL = 2048  # sample numbers drawn ahead at the least
 
 Samples = NDArray[np.int32]  # numbers of training samples
 Weights = NDArray[np.floating[Any]]  # of each in the mean, adding up to 1
 Minibatch = tuple[Samples, Weights | None]  # no weights: every sample counts the same
 
 
-def rows(shards: list[NDArray[np.int64]], batch_size: int) -> int:
+def distinct_samples(shards: list[NDArray[np.int64]], batch_size: int) -> int:
     """Different samples that a mini-batch of any of *shards* can hold at the most."""
     return min(batch_size, max(map(len, shards)))
 
@@ -44,7 +44,7 @@ def minibatches(
     rng
         The worker's own stream.
     rows
-        Sample numbers to give per batch, `rows` of all workers' shards; None for *batch_size*.
+        Sample numbers to give per batch, `distinct_samples` of all' shards; None for *batch_size*.
     dtype
         Of the weights.
 
@@ -61,26 +61,28 @@ def minibatches(
     ([0, 1, 2, 3], [0.25, 0.25, 0.25, 0.25])
     """
     own = shard.astype(np.int32)
-    if rows is None or rows == batch_size:
-        for block in _blocks(own, batch_size, rng):
-            yield from zip(block, repeat(None), strict=False)
-    else:
-        samples = np.resize(own, rows)  # a smaller shard is filled up with samples of weight 0
-        for block in _blocks(np.arange(len(own)), batch_size, rng):
-            places = block + rows * np.arange(len(block))[:, None]
-            counts = np.bincount(places.reshape(-1), minlength=rows * len(block))
-            weights = (counts / batch_size).astype(dtype).reshape(-1, rows)
-            yield from zip(repeat(samples), weights, strict=False)
-
-
-def _blocks(
-    shard: NDArray[Any], batch_size: int, rng: np.random.Generator
-) -> Iterator[NDArray[Any]]:
-    """Many batches at a time, shape (batches, batch_size)."""
-    passes = np.broadcast_to(shard, (max(1, -(-_REFILL // len(shard))), len(shard)))
-    ahead = shard[:0]
+    few = rows if rows is not None and rows < batch_size else 0
+    if few:
+        # Places in the shard are drawn; a smaller shard is filled up with samples of weight 0.
+        samples, own = np.resize(own, few), np.arange(len(own), dtype=np.int32)
+    passes = np.broadcast_to(own, (-(-_REFILL // len(own)), len(own)))
+    ahead = own[:0]
     while True:
-        ahead = np.concatenate([ahead, rng.permuted(passes, axis=1).reshape(-1)])
-        whole = len(ahead) - len(ahead) % batch_size
-        yield ahead[:whole].reshape(-1, batch_size)
-        ahead = ahead[whole:]
+        drawn = np.concatenate([ahead, rng.permuted(passes, axis=1).reshape(-1)])
+        whole = len(drawn) - len(drawn) % batch_size
+        ahead, block = drawn[whole:].copy(), drawn[:whole].reshape(-1, batch_size)
+        if few:
+            weights = _shares(block, few).astype(dtype)
+            del drawn, block  # the weights are much smaller
+            yield from zip(repeat(samples), weights, strict=False)
+        else:
+            yield from zip(block, repeat(None), strict=False)
+
+
+def _shares(block: Samples, rows: int) -> NDArray[np.float64]:
+    """How much of every batch each place has; (batches, batch_size) -> (batches, rows)."""
+    batches, batch_size = block.shape
+    places = block + rows * np.arange(batches)[:, None]
+    counts = np.bincount(places.reshape(-1), minlength=rows * batches)
+    shares: NDArray[np.float64] = counts.reshape(batches, rows) / batch_size
+    return shares

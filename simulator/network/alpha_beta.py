@@ -7,8 +7,8 @@ point-to-point messages queue first-come-first-served at the NICs of both ends.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,6 +58,7 @@ class AlphaBeta:
         self.router = Router(graph, self.links)
         self.carriers: list[Carrier] = []
         self._ways: dict[tuple[str, str], Way] = {}
+        self._round_trips: dict[tuple[str, str], tuple[Way, Way]] = {}
         self._sending = [0.0] * len(self.links.ends)  # when each NIC is free again, s
         self._receiving = [0.0] * len(self.links.ends)
         self._arrivals: list[tuple[float, int, Activity, Callable[[], Any]]] = []
@@ -93,23 +94,31 @@ class AlphaBeta:
         answer = Activity(self.env, "the answer of a server")
         busy: tuple[Interval, ...] = ()
         if client != server:
-            begin, arrived = self._carry(self._way(client, server), now, nbytes, PUSH)
-            again, end = self._carry(self._way(server, client), arrived, answer_nbytes, PULL)
+            there, back = self._round_trips.get((client, server)) or self._round_trip(
+                client, server
+            )
+            begin, arrived = self._carry(there, now, nbytes, PUSH)
+            again, end = self._carry(back, arrived, answer_nbytes, PULL)
             busy = ((begin, arrived), (again, end))
-        heapq.heappush(self._arrivals, (arrived, next(self._order), answer, handler))
+        heappush(self._arrivals, (arrived, next(self._order), answer, handler))
         answer.callbacks.append(self._settle)
         answer.finish(end - now, busy=busy)
         return answer
 
     def settle(self) -> None:
         """Run the handlers of all requests that have arrived by now."""
-        now, arrivals = self.env.now, self._arrivals
+        self._settle(None)
+
+    def _settle(self, _: Event | None) -> None:
+        now, arrivals = self.env._now, self._arrivals
         while arrivals and arrivals[0][0] <= now:
-            _, _, answer, handler = heapq.heappop(arrivals)
+            *_place, answer, handler = heappop(arrivals)
             answer._value = handler()
 
-    def _settle(self, _: Event) -> None:
-        self.settle()
+    def _round_trip(self, client: str, server: str) -> tuple[Way, Way]:
+        ways = self._way(client, server), self._way(server, client)
+        self._round_trips[client, server] = ways
+        return ways
 
     def _way(self, source: str, target: str) -> Way:
         way = self._ways.get((source, target))

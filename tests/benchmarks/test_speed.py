@@ -21,17 +21,31 @@ from tests.benchmarks import textbook
 pytestmark = pytest.mark.benchmark
 
 MLP_PARAMETERS = 4810
+BATCH = textbook.BATCH
 STEPS = {64: 400, 1024: 100, 4096: 30}
 # At N = 1024 the aim is 4 times the textbook form and 40,000 worker-steps per CPU second for
 # sync-sgd, 2.5 times and 30,000 for async-ps.  It is printed beside what was reached; what is
-# asserted is that nothing has become slower than it was when this was written.
+# asserted lies a fifth below what was seen when this was written, for noise.
 AIM = {"sync-sgd": (4.0, 40_000), "async-ps": (2.5, 30_000)}
-GUARD = {"sync-sgd": 1.5, "async-ps": 1.3}
+GUARD = {
+    "sync-sgd": {64: 2.1, 1024: 3.4, 4096: 3.6, "large": 2.6},
+    "async-ps": {64: 1.9, 1024: 2.1, 4096: 2.2, "large": 1.8},
+}
 
 
-def workload(kind, workers):
+def small(workers):
+    """Samples of a small data set: 1,024 workers own 6 or 7 each, which a batch repeats."""
+    return max(8192, int(1.25 * workers) + 64)
+
+
+def large(workers):
+    """Samples of a data set that gives every worker two batches without repetition."""
+    return int(1.25 * workers * 2 * BATCH) + 64
+
+
+def workload(kind, workers, size=small):
     """MLP 64-64-10, batch 32, one worker per host; nothing left out but the files."""
-    samples = max(8192, int(1.25 * workers) + 64)
+    samples = size(workers)
     rate = textbook.RATE / (workers if kind == "async-ps" else 1)
     data = {
         "topology": {"kind": "star", "hosts": workers, "gpus_per_host": 0},
@@ -63,12 +77,14 @@ def fastest(functions, rounds):
     return [min(column) for column in zip(*times, strict=True)]
 
 
-@pytest.mark.parametrize("workers", STEPS)
+@pytest.mark.parametrize(
+    ("workers", "size"), [(64, small), (1024, small), (4096, small), (1024, large)]
+)
 @pytest.mark.parametrize(
     ("kind", "reference"), [("sync-sgd", textbook.sync), ("async-ps", textbook.async_ps)]
 )
-def test_worker_steps_against_the_textbook(kind, reference, workers, benchmark):
-    scenario = workload(kind, workers)
+def test_worker_steps_against_the_textbook(kind, reference, workers, size, benchmark):
+    scenario = workload(kind, workers, size)
     data, rate = scenario.data(), scenario.learning.optimizer.lr
     fewer = max(2, STEPS[workers] // 4)
     with threadpool_limits(1, user_api="blas"):
@@ -79,12 +95,13 @@ def test_worker_steps_against_the_textbook(kind, reference, workers, benchmark):
     speed, base = workers * STEPS[workers] / ours, workers * fewer / theirs
     benchmark.extra_info |= {"worker_steps_per_s": round(speed), "ratio": round(speed / base, 2)}
     print(
-        f"\n{kind:9} N = {workers:4}: {speed:7,.0f} worker-steps per CPU second, "
+        f"\n{kind:9} N = {workers:4}, {size(workers):6,} samples: "
+        f"{speed:7,.0f} worker-steps per CPU second, "
         f"textbook {base:7,.0f}, ratio {speed / base:.2f}"
         + (f" (aim {AIM[kind][1]:,} and {AIM[kind][0]})" if workers == 1024 else "")
     )
     assert run(scenario).summary["status"] == "completed"
-    assert speed / base >= GUARD[kind]
+    assert speed / base >= GUARD[kind]["large" if size is large else workers]
 
 
 def peak(kind, workers):
@@ -95,28 +112,31 @@ def peak(kind, workers):
     data = cluster.job.data
     kept = sum(part.nbytes for part in (data.x, data.y, data.x_test, data.y_test))
     cluster.run(list(scenario.algorithm.processes(cluster)))
-    books = sum(
-        len(table) for table in (cluster.trace.steps, cluster.trace.spans, cluster.trace.messages)
+    trace = cluster.trace
+    kept += sum(  # a list of bytes asks for an eighth more than it needs
+        9 * len(table) * len(table.columns())
+        for table in (trace.steps, trace.spans, trace.messages)
     )
-    return cluster, tracemalloc.get_traced_memory()[1] - kept, books
+    return cluster, tracemalloc.get_traced_memory()[1] - kept
 
 
 def test_memory_of_asynchronous_workers():
     """At most 16 bytes per parameter and worker plus 8 kB, beside data and books."""
     workers = 1024
     tracemalloc.stop()
-    _, used, books = peak("async-ps", workers)
+    _, used = peak("async-ps", workers)
     tracemalloc.stop()
-    per_row = 200  # a tuple of numbers before it is packed
-    per_worker = (used - per_row * min(books, 6 << 14)) / workers
+    per_worker = used / workers
     print(f"\nasync-ps: {per_worker / 1e3:.1f} kB per worker")
     assert per_worker <= 16 * MLP_PARAMETERS + 8000
 
 
 def test_replicas_that_agree_share_one_row():
-    cluster, _, _ = peak("sync-sgd", 1024)
+    cluster, used = peak("sync-sgd", 1024)
     tracemalloc.stop()
     assert len({id(worker.params) for worker in cluster.workers}) == 1
+    print(f"\nsync-sgd: {used / 1024 / 1e3:.1f} kB per worker")
+    assert used / 1024 <= 25_000  # nor does each keep its gradient, which would be 19 kB more
 
 
 BARE = "import time; print(time.process_time())"

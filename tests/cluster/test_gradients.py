@@ -73,7 +73,9 @@ def test_samples_that_stand_in_a_batch_several_times_are_computed_once(kind, mon
     monkeypatch.setattr(Perceptron, "gradients", counting)
     once = simulate(algorithm={"kind": kind}, **CROWDED)
     assert set(sizes) == {max(map(len, build(scenario(**CROWDED))[0].shards))} == {36}
-    monkeypatch.setattr("simulator.cluster.cluster.rows", lambda shards, batch_size: batch_size)
+    monkeypatch.setattr(
+        "simulator.cluster.cluster.distinct_samples", lambda shards, batch_size: batch_size
+    )
     as_drawn = simulate(algorithm={"kind": kind}, **CROWDED)
     assert sizes[-1] == 80
     for name in ("loss", "end_s"):

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from simulator.errors import DataError
-from simulator.learning import PARTITIONS, minibatches, prepare, rows
+from simulator.learning import PARTITIONS, distinct_samples, minibatches, prepare
 from simulator.learning.datasets import BreastCancer, Classification, Digits, Npz, Regression, Wine
 from simulator.learning.partition import Dirichlet, Iid, LabelShards
 
@@ -198,9 +198,17 @@ def test_repeated_samples_are_named_once_with_their_share(size, batch, spare):
             assert share == pytest.approx((drawn == sample).mean())
 
 
-def test_rows_are_those_of_the_largest_shard():
-    assert rows([np.arange(3), np.arange(5)], 8) == 5
-    assert rows([np.arange(3), np.arange(50)], 8) == 8
+def test_a_batch_may_be_larger_than_what_is_drawn_ahead():
+    samples, weights = next(minibatches(np.arange(7), 7000, np.random.default_rng(1), 7))
+    assert samples.tolist() == list(range(7))
+    assert weights.tolist() == [1 / 7] * 7
+    plain, _ = next(minibatches(np.arange(7), 7000, np.random.default_rng(1)))
+    assert np.bincount(plain).tolist() == [1000] * 7
+
+
+def test_as_many_samples_are_distinct_as_the_largest_shard_has():
+    assert distinct_samples([np.arange(3), np.arange(5)], 8) == 5
+    assert distinct_samples([np.arange(3), np.arange(50)], 8) == 8
 
 
 def test_passes_are_shuffled_anew():
