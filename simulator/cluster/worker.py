@@ -64,6 +64,12 @@ class Worker:
         Where it runs.
     params
         The parameters that it last finished a step with.
+    update
+        ``update(params, grad, state) -> (change, state)``: the change that the scenario's
+        optimiser makes of *grad*, in the model's dtype, and its next state.
+    apply
+        ``apply(params, change) -> params``: new parameters in the model's dtype; replicas
+        that agree get the same object.
     """
 
     def __init__(
@@ -119,7 +125,7 @@ class Worker:
         self._requested += 1
         delay = (lane.cursor if lane.cursor > now else now) + seconds - now
         lane.fill(COMPUTE, now + delay)
-        if params is not self.params:
+        if params is not self.params or params.dtype != self.cluster.job.dtype:
             params = frozen(self.cluster.job.rounded(params))
         return Gradient(gradients, delay, (params, batch))
 

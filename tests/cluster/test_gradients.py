@@ -92,3 +92,26 @@ def test_crowded_results_do_not_depend_on_the_stack_limit():
     ]
     np.testing.assert_array_equal(losses[0], losses[1])
     np.testing.assert_array_equal(losses[0], losses[2])
+
+
+def test_parameters_of_any_float_give_gradients_of_the_models_dtype():
+    """Also where a step was finished with them, in a stack with others."""
+    cluster, _ = build(scenario())
+    given, dtypes = [], []
+
+    def process(worker, dtype):
+        params, _ = worker.start()
+        params = params.astype(dtype)
+        for step in range(2):
+            loss, grad = yield worker.compute_gradient(params, worker.load_batch().value)
+            given.append(grad.tolist())
+            dtypes.append(grad.dtype)
+            worker.finish_step(step, params, loss)
+
+    cluster.run([process(cluster.workers[0], np.float64), process(cluster.workers[1], np.float32)])
+    assert dtypes == [np.float32] * 4
+    wide = given
+    cluster, _ = build(scenario())
+    given = []
+    cluster.run([process(cluster.workers[0], np.float32), process(cluster.workers[1], np.float32)])
+    assert wide == given
