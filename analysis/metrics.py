@@ -22,9 +22,14 @@ def grouped(runs: Sequence[Run], by: str = "algorithm.kind") -> dict[tuple[str, 
     """
     groups: dict[tuple[str, int], list[Run]] = {}
     varying = _varying(runs, by)
+    tails = [".".join(path.split(".")[-2:]) for path in varying]
+    short = {
+        path: tail if tails.count(tail) == 1 else path
+        for path, tail in zip(varying, tails, strict=True)
+    }
     for run in runs:
         settings = run.settings()
-        others = [f"{path}={settings[path]}" for path in varying if path in settings]
+        others = [f"{short[path]}={_text(settings[path])}" for path in varying if path in settings]
         label = ", ".join([_text(run.setting(by)), *others])
         groups.setdefault((label, run.key[1]), []).append(run)
     return groups

@@ -132,11 +132,14 @@ def target(runs: Sequence[Run], figure: Figure, by: str) -> None:
     figure.set_size_inches(4.2, 3.4)
     ax = figure.subplots()
     groups = grouped(runs, by)
+    missed = []
     for number, name in enumerate(dict.fromkeys(name for name, _ in groups)):
         points = []
         for (other, workers), members in sorted(groups.items(), key=lambda item: item[0][1]):
             times = [run.summary["time_to_target_s"] for run in members]
-            if other == name and None not in times:
+            if other == name and None in times:
+                missed.append(f"{text(name)} ({workers} workers)")
+            elif other == name:
                 points.append((workers, float(np.median(times)), min(times), max(times)))
         if points:
             x, y, low, high = np.array(points).T
@@ -156,8 +159,10 @@ def target(runs: Sequence[Run], figure: Figure, by: str) -> None:
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.minorticks_off()
     ax.set_ylim(bottom=0)
-    if not ax.get_legend_handles_labels()[0]:
+    if len(missed) == len(groups):
         ax.text(0.5, 0.5, "no run reached its target", ha="center", transform=ax.transAxes)
+    elif missed:
+        ax.set_title("not always reached: " + ",\n".join(missed), fontsize="small", loc="left")
     _legend(figure, ax)
 
 
@@ -184,7 +189,9 @@ def breakdown(runs: Sequence[Run], figure: Figure, by: str) -> None:
         kind = part.removesuffix("_s")
         ax.bar(range(len(groups)), heights, 0.75, bottom=bottom, label=kind, color=COLOURS[kind])
         bottom += heights
-    labels = [f"{text(name)}\n{workers} workers" for (name, workers), _ in groups]
+    labels = [
+        f"{text(name)}\n{workers} workers".replace(", ", "\n") for (name, workers), _ in groups
+    ]
     ax.set_xticks(range(len(groups)), labels, rotation=60, ha="right", rotation_mode="anchor")
     ax.set_ylabel("time of a worker per step (s)")
     ax.grid(axis="x", visible=False)
@@ -204,6 +211,7 @@ def lanes(runs: Sequence[Run], figure: Figure, by: str) -> None:
     for ax, (name, run) in zip(axes, shown, strict=True):
         timeline(run, ax)
         ax.set_title(f"{text(name)}, {fewest} workers: the first {STEPS} steps", loc="left")
+    axes[-1].set_xlim(0, max(ax.dataLim.x1 for ax in axes))  # all share it
     axes[-1].set_xlabel("simulated time (s)")
     _legend(figure, axes[0])
 

@@ -24,7 +24,7 @@ BY = click.option(
     "--metric",
     default="time_to_target_s",
     show_default=True,
-    help="Number of the summary that decides; the least wins.",
+    help="Number of the summary that decides; the least wins, of accuracy or samples the largest.",
 )
 @click.option(
     "-o",

@@ -137,6 +137,10 @@ class Npz:
                 raise DataError(
                     f"{self.path}: array {name!r} has type {array.dtype}; expected numbers"
                 )
+            if not array.ndim:
+                raise DataError(
+                    f"{self.path}: array {name!r} is a single number; expected one per sample"
+                )
         if ("x_test" in arrays) != ("y_test" in arrays):
             raise DataError(f"{self.path}: x_test and y_test must both be given, or neither")
         y = arrays["y"]

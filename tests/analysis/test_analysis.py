@@ -180,3 +180,37 @@ def test_only_like_is_put_together(tmp_path):
         "2, algorithm.kind=local-sgd, algorithm.period=4",
         "2, algorithm.kind=sync-sgd",
     }
+
+
+def test_long_names_are_shortened_and_numbers_rounded(tmp_path):
+    for bandwidth in (1e9, 2.5e9):
+        topology = {"host_link": {"bandwidth": bandwidth, "latency": "20 us"}}
+        save(run(scenario(topology=topology)), tmp_path)
+    rows = comparison(load([tmp_path]), metric="simulated_time_s")
+    assert {row["algorithm"] for row in rows} == {
+        "sync-sgd, host_link.bandwidth=1e+09",
+        "sync-sgd, host_link.bandwidth=2.5e+09",
+    }
+
+
+def test_pictures_leave_nobody_out(tmp_path):
+    """Every timeline is whole, and who missed the target is named."""
+    for kind, lr in (("sync-sgd", 1e-6), ("async-ps", 0.2)):
+        save(
+            run(
+                scenario(
+                    algorithm={"kind": kind},
+                    learning={"optimizer": {"lr": lr}},
+                    evaluate={"every": 32, "target_accuracy": 0.8},
+                    stop={"steps": 12 if kind == "sync-sgd" else 60},
+                )
+            ),
+            tmp_path,
+        )
+    runs = load([tmp_path])
+    until = max(
+        steps.loc[steps["step"] < 6, "end_s"].max() for steps in (r.table("steps") for r in runs)
+    )
+    axes = draw("timeline", runs).axes
+    assert all(ax.get_xlim()[1] >= until - 1e-9 for ax in axes)
+    assert "not always reached: sync-sgd" in draw("target", runs).axes[0].get_title(loc="left")

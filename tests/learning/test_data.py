@@ -91,6 +91,7 @@ def hole(value):
         ({"x": np.ones((10, 4)), "y": np.arange(9)}, r"x has shape \(10, 4\) and y \(9,\)"),
         ({"x": np.ones((0, 4)), "y": np.arange(0)}, "none of them 0"),
         ({"x": np.ones((10, 4))}, "no array 'y'; it holds x"),
+        ({"x": np.ones((10, 4)), "y": np.int64(1)}, "array 'y' is a single number"),
         ({"x": np.ones((9, 4)), "y": np.arange(9) * 10**11}, "label 800000000000 among 9 samples"),
         (
             {"x": np.ones((9, 4)), "y": np.arange(9), "x_test": np.ones((9, 4))},
