@@ -28,10 +28,20 @@ Shape = Literal["star", "tree"]
 
 
 def total(parts: Parts) -> tuple[Array, int, np.dtype[Any]]:
-    """Sum in the given order in float64, number of parts, and their dtype."""
-    first = next(parts)
+    """Sum in the given order in float64, number of parts, and their dtype.
+
+    Raises
+    ------
+    GroupError
+        If nobody gave anything, or the shapes differ.
+    """
+    first = next(parts, None)
+    if first is None:
+        raise GroupError("no rank gave anything to add up")
     result, count = np.array(first, np.float64), 1
     for part in parts:
+        if part.shape != result.shape:
+            raise GroupError(f"ranks gave arrays of shapes {result.shape} and {part.shape}")
         result += part
         count += 1
     return result, count, first.dtype
@@ -183,6 +193,10 @@ class Group:
     ) -> Event:
         if nbytes is None:
             nbytes = self.nbytes
+        if not 0 <= rank < self.size:
+            raise GroupError(
+                f"group {self.name!r} has no rank {rank}; its ranks are 0..{self.size - 1}"
+            )
         number = self._calls[rank]
         self._calls[rank] += 1
         call = self._open.get(number)

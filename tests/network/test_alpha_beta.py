@@ -5,7 +5,7 @@ import pytest
 
 import topologies
 from simulator.engine import Clock, Trace
-from simulator.errors import GroupError, TopologyError
+from simulator.errors import TopologyError
 from simulator.network import ALL_REDUCE, AlphaBeta, Group, collectives
 from topologies import LinkSpec, Star, TwoLevel
 
@@ -285,10 +285,3 @@ def test_a_message_to_oneself_is_free():
     event = network.send(nodes[0], nodes[0], M)
     assert event.processed
     assert network.carriers == []
-
-
-def test_ranks_must_call_the_same_operation():
-    world, _ = group(2)
-    world.broadcast(0, 1.0, shape="star")
-    with pytest.raises(GroupError, match="call 0 of group 'world': rank 1 asks for"):
-        world.broadcast(1, shape="tree")
