@@ -67,7 +67,7 @@ class Lane:
         append, row, worker, lane = self._append, self._row, self._worker, self._lane
         cursor = self.cursor
         for begin, end in busy:
-            if cursor < begin:
+            if cursor < begin and cursor < until:
                 stop = begin if begin < until else until
                 append(row(worker, lane, IDLE, cursor, stop))
                 cursor = stop

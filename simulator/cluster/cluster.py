@@ -13,6 +13,7 @@ from simulator.cluster.storage import StorageModel
 from simulator.cluster.worker import Worker
 from simulator.cluster.workload import Workload
 from simulator.engine import Batch, Clock, Streams, Trace, Watched
+from simulator.engine.values import frozen
 from simulator.learning import distinct_samples, minibatches
 from simulator.network import Group, Network
 
@@ -144,9 +145,9 @@ class Cluster:
     def publish(self, owner: Any, params: Params) -> None:
         """Let *params* be evaluated: for a worker its own, else instead of the replicas."""
         if isinstance(owner, Worker):
-            owner.params = params
+            owner.params = frozen(params)
         else:
-            self._published[owner] = params
+            self._published[owner] = frozen(params)
 
     # -- for the run -------------------------------------------------------------------
 
@@ -165,7 +166,8 @@ class Cluster:
 
     def evaluated(self) -> list[tuple[Params, float]]:
         """Parameters that count as the model, with weights."""
-        published = [*self._published.values(), *(server.params for server in self.servers)]
+        own = [server.params for server in self.servers if server not in self._published]
+        published = [*self._published.values(), *own]
         if published:
             return [(params, 1.0) for params in published]
         return [(worker.params, worker.weight) for worker in self.workers]

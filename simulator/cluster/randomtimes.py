@@ -34,7 +34,7 @@ def drawn_ahead(source: Random, rng: np.random.Generator) -> Iterator[float]:
     Drawing block by block is 15 times cheaper than one by one.
     """
     while True:
-        yield from array("d", source.draw(rng, _BLOCK).tobytes())
+        yield from array("d", np.asarray(source.draw(rng, _BLOCK), float).tobytes())
 
 
 @NOISES.register("none")

@@ -120,6 +120,10 @@ class Deferred(Event):
         else:
             self.callbacks.append(then)
 
+    def is_open(self) -> bool:
+        """Has it fallen due without being evaluated?"""
+        return self.request is not None and self.callbacks is None
+
     def take(self) -> Any:
         """The value, which this event then forgets."""
         value = self._value
@@ -135,7 +139,7 @@ def in_order(parts: Sequence[Any]) -> Iterator[Any]:
             continue
         if part.request is not None:
             following = parts[at : at + part.batch.limit]
-            part.batch.fill([p for p in following if getattr(p, "request", None) is not None])
+            part.batch.fill([p for p in following if isinstance(p, Deferred) and p.is_open()])
         yield part.take()
 
 

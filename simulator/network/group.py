@@ -214,9 +214,10 @@ class Group:
                 f"{(kind, nbytes, shape)}, others for {call.what}"
             )
         call.joined += 1
+        play = call.play
         if call.joined == self.size:
             del self._open[number]
-        play = call.play
+            del call.play  # which refers to this call
         leaving = play.wait(rank)
         if isinstance(value, Deferred):
             call.parts[rank] = value

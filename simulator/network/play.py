@@ -38,6 +38,7 @@ class TogetherPlay:
         if len(self._entered) == self._prepared.plan.ranks:
             now, seconds = self._env.now, self._prepared.price.seconds
             self._record(now, now + seconds)
+            self._event.label = self._label  # no way back to this object and its result
             self._event.finish(seconds, busy=((now, now + seconds),), late=lambda: self._result(0))
 
     def _describe(self) -> str:

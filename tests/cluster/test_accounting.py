@@ -115,3 +115,18 @@ def test_a_late_loader_delays_its_siblings_in_a_tree_but_not_in_a_star():
 
     star, tree = finish("star"), finish("tree")
     assert np.mean(tree) < np.mean(star)
+
+
+def test_a_wait_that_ends_during_a_transfer_has_no_empty_spans():
+    """As when AnyOf fires during a request to a server."""
+    from simulator.cluster.accounting import COMMUNICATION, IDLE, Lane
+    from simulator.engine import Activity, Clock, Table
+
+    spans = Table(worker="i8", lane="i1", kind="i1", start_s="f8", end_s="f8")
+    answer = Activity(Clock(), "an answer")
+    answer.busy = ((1.0, 4.0), (5.0, 6.0))
+    Lane(spans, 0, "worker").resume(answer, 0.0, 3.0)
+    rows = spans.columns()
+    assert rows["kind"].tolist() == [IDLE, COMMUNICATION]
+    assert rows["start_s"].tolist() == [0.0, 1.0]
+    assert rows["end_s"].tolist() == [1.0, 3.0]

@@ -115,3 +115,34 @@ def test_parameters_of_any_float_give_gradients_of_the_models_dtype():
     given = []
     cluster.run([process(cluster.workers[0], np.float32), process(cluster.workers[1], np.float32)])
     assert wide == given
+
+
+def test_finished_collectives_leave_no_cycles():
+    """What a sum held is freed at once, not when a collector comes by."""
+    import gc
+
+    made = scenario()
+    cluster, _ = build(made)
+    gc.collect()
+    gc.disable()
+    try:
+        cluster.run(list(made.algorithm.processes(cluster)))
+        cluster.workers.clear()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = [type(thing).__name__ for thing in gc.garbage]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert "TogetherPlay" not in left
+    assert "_Call" not in left
+
+
+def test_what_is_published_is_frozen_and_replaces_a_servers_value():
+    cluster, _ = build(scenario(algorithm={"kind": "async-ps"}))
+    server, mine = cluster.server(), np.ones_like(cluster.job.start)
+    cluster.publish(server, mine)
+    assert [params is mine for params, _ in cluster.evaluated()] == [True]
+    cluster.publish(cluster.workers[0], mine)
+    assert not mine.flags.writeable

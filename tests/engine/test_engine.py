@@ -336,3 +336,34 @@ def test_yielding_no_event_names_the_place(env):
     env.work(process(), "p")
     with pytest.raises(TypeError, match=r"test_engine.py.*\n.*yield 42\n42 was yielded"):
         env.run_to_end()
+
+
+def test_an_observer_hears_of_every_activity(env, log):
+    """Part of it may have run beside what the books hold already."""
+
+    class Books:
+        cursor = 10.0
+
+        def resume(self, event, since, now):
+            log.append((event.label, since, now))
+
+    def process():
+        env.active_process.observer = Books()
+        transfer = Activity(env, "a transfer")
+        transfer.finish(1.0)
+        yield transfer
+
+    env.work(process(), "p")
+    env.run_to_end()
+    assert log == [("a transfer", 0.0, 1.0)]
+
+
+def test_only_what_has_fallen_due_is_taken_along(env, squares, stacks):
+    early, late = squares.request(1.0, 2), squares.request(2.0, 3)
+    for part in (early, late):
+        part.hand_over(lambda _: None)
+    env.run(until=1.5)
+    assert next(in_order([early, late])) == 4
+    assert stacks == [[2]]
+    env.run()
+    assert next(in_order([late])) == 9
