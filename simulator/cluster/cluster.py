@@ -61,6 +61,10 @@ class Cluster:
 
     Attributes
     ----------
+    shards
+        Sample numbers of every worker.
+    servers
+        Parameter servers in use; their values are evaluated instead of the replicas'.
     nbytes
         Bytes of a dense gradient, and of the model, of the full-size job.
     """

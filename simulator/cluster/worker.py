@@ -45,8 +45,7 @@ class Gradient(Deferred):
     def take(self) -> Params:
         """The gradient, which this event then forgets; the loss stays."""
         gradient: Params
-        self._loss, gradient = self._value
-        self.known, self.taken = None, True
+        self._loss, gradient = super().take()
         return gradient
 
 
@@ -153,9 +152,7 @@ class Worker:
             Of *params* in the mean that is evaluated.
         """
         now = self._gradients.env._now
-        if params.flags.writeable:
-            params = frozen(params)
-        self.params, self.weight = params, weight
+        self.params, self.weight = frozen(params), weight
         missed = math.nan if staleness is None else staleness
         self._append(self._row(self.rank, step, self._step_start, now, loss, missed))
         self._step_start = now

@@ -32,7 +32,7 @@ class Watched(Process):
     Attributes
     ----------
     observer
-        Told of every wait before the process goes on.
+        Told of a wait before the process goes on.
     """
 
     observer: Observer | None = None

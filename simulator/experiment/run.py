@@ -55,7 +55,7 @@ def run(scenario: Scenario, *, stack_limit: int | None = None) -> Result:
 
 @contextmanager
 def rare_collection() -> Iterator[None]:
-    """Let the cyclic garbage collector look less often; a run makes millions of small rows."""
+    """Let the cyclic garbage collector look less often; a run makes millions of events."""
     before = gc.get_threshold()
     gc.set_threshold(200_000, 20, 100)
     try:

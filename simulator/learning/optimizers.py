@@ -60,9 +60,8 @@ def sgd(rate: Rate, weight_decay: float = 0.0) -> Optimizer:
         return State(0, None)
 
     def update(grad: Array, state: State, params: Array) -> tuple[Array, State]:
-        if weight_decay:
-            grad = decayed(grad, params, weight_decay)
-        return -rate(state.step) * grad, State(state.step + 1, None)
+        change = -rate(state.step) * decayed(grad, params, weight_decay)
+        return change, State(state.step + 1, None)
 
     return Optimizer(init, update)
 

@@ -169,8 +169,9 @@ def test_settings_that_an_algorithm_has_not_are_named_once():
     assert result.details["ignored_settings"] == ["learning.optimizer.momentum"]
 
 
-def test_a_process_nobody_answers_is_reported(monkeypatch):
-    """A run that cannot go on is a result that says who waits for what."""
+@pytest.fixture
+def rank_0_stays_away(monkeypatch):
+    """Every other rank asks for a mean that can never be made."""
     from simulator.algorithms.sync_sgd import SyncSGD
 
     def replica(self, worker, rank, world):
@@ -179,6 +180,11 @@ def test_a_process_nobody_answers_is_reported(monkeypatch):
             yield world.mean(rank, params)
 
     monkeypatch.setattr(SyncSGD, "replica", replica)
+
+
+@pytest.mark.usefixtures("rank_0_stays_away")
+def test_a_process_nobody_answers_is_reported():
+    """A run that cannot go on is a result that says who waits for what."""
     result = run(scenario())
     assert result.summary["status"] == "stalled"
     assert "which still misses rank 0" in result.warnings[0]
@@ -200,15 +206,8 @@ def test_changing_a_value_in_place_raises(monkeypatch):
         played()
 
 
-def test_a_stalled_run_is_found_although_it_has_a_time_to_stop(monkeypatch):
-    from simulator.algorithms.sync_sgd import SyncSGD
-
-    def replica(self, worker, rank, world):
-        params, _ = worker.start()
-        if rank:
-            yield world.mean(rank, params)
-
-    monkeypatch.setattr(SyncSGD, "replica", replica)
+@pytest.mark.usefixtures("rank_0_stays_away")
+def test_a_stalled_run_is_found_although_it_has_a_time_to_stop():
     assert run(scenario(stop={"steps": None, "time": "100 s"})).summary["status"] == "stalled"
 
 
