@@ -15,7 +15,7 @@ from simulator.cluster.workload import Workload
 from simulator.engine import Batch, Clock, Streams, Trace, Watched
 from simulator.engine.values import frozen
 from simulator.learning import distinct_samples, minibatches
-from simulator.network import Group, Network
+from simulator.network import Choices, Group, Network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,8 +54,8 @@ class Cluster:
         What things cost.
     servers
         Nodes for parameter servers.
-    all_reduce
-        Algorithm of all-reduce, or ``"auto"``.
+    how
+        How collectives are done.
     stack_limit
         Gradients evaluated together; None for the job's own limit.
 
@@ -85,14 +85,14 @@ class Cluster:
         storage: StorageModel,
         streams: Streams,
         servers: Sequence[str] = (),
-        all_reduce: str = "auto",
+        how: Choices = Choices(),  # noqa: B008 (frozen)
         stack_limit: int | None = None,
     ):
         self.env, self.trace, self.network, self.job = env, trace, network, job
         self.nodes, self.nbytes, self.compute = list(nodes), workload.gradient, compute
         self.groups: list[Group] = []
         self.servers: list[Server] = []
-        self._all_reduce, self._server_nodes = all_reduce, list(servers)
+        self._how, self._server_nodes = how, list(servers)
         self._published: dict[Any, Params] = {}
         gradients = Batch(env, job.gradients, stack_limit or job.stack_limit)
         self.shards = list(shards)
@@ -116,7 +116,7 @@ class Cluster:
     def group(self, members: Sequence[Worker | Communicator], name: str = "world") -> Group:
         """A group whose rank r is ``members[r]``."""
         group = Group(
-            self.network, [member.node for member in members], self.nbytes, name, self._all_reduce
+            self.network, [member.node for member in members], self.nbytes, name, self._how
         )
         self.groups.append(group)
         return group
@@ -167,6 +167,12 @@ class Cluster:
             name = f"process {number} ({getattr(process, '__name__', 'generator')})"
             self.env.work(process, name)
         self.env.run_to_end()
+
+    def close(self, end: float) -> None:
+        """Enter what is still under way when the run ends at *end*."""
+        self.network.close(end)
+        for lane in self.lanes:
+            lane.close(end)
 
     def evaluated(self) -> list[tuple[Params, float]]:
         """Parameters that count as the model, with weights."""

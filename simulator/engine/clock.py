@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
-from heapq import heappop
+from collections.abc import Callable, Generator
+from heapq import heappop, heappush
 from typing import Any
 
 import simpy
@@ -13,7 +13,9 @@ from simpy.events import Event, EventPriority, Process
 from simulator.engine.process import Watched
 from simulator.errors import ClockError, SimulatorError
 
-AFTER_THE_INSTANT = EventPriority(2)  # SimPy's own are 0 (urgent) and 1 (normal)
+# SimPy's own are 0 (urgent) and 1 (normal).
+NETWORK = EventPriority(2)  # transfers that begin at an instant are settled together
+AFTER_THE_INSTANT = EventPriority(3)
 
 
 class Stalled(SimulatorError):
@@ -54,12 +56,25 @@ class Clock(simpy.Environment):
         """Start a process that may still wait when the run ends."""
         return self.process(generator)
 
-    def after_instant(self, action: Any, delay: float = 0.0) -> None:
+    def after_instant(self, action: Callable[[], Any], delay: float = 0.0) -> None:
         """Call *action* after all events of the instant that lies *delay* seconds ahead."""
+        self.at(self._now + delay, AFTER_THE_INSTANT, action)
+
+    def at(self, time: float, priority: EventPriority, action: Callable[[], Any]) -> None:
+        """Call *action* at *time*, after the events of that instant with a lower priority."""
         event = Event(self)
         event._ok, event._value = True, None
         event.callbacks.append(lambda _: action())
-        self.schedule(event, AFTER_THE_INSTANT, delay)
+        heappush(self._queue, (time, priority, next(self._eid), event))
+
+    @property
+    def horizon(self) -> float:
+        """Nothing can happen before this time but what is scheduled at it already, s.
+
+        Whoever models something by itself may go on until then without asking.
+        """
+        following = self._queue[0][0] if self._queue else math.inf
+        return min(following, math.nextafter(self.deadline, math.inf))
 
     def stop(self) -> None:
         """End the run after the current event."""

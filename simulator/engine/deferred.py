@@ -67,6 +67,13 @@ class Activity(Event):
             self.callbacks.insert(0, lambda event: setattr(event, "_value", late()))
         heappush(env._queue, (end, NORMAL, next(env._eid), self))
 
+    def fire(self, value: Any, busy: tuple[Interval, ...] = ()) -> None:
+        """End now with *value*; those who wait go on at once, without a scheduled event."""
+        self._ok, self._value, self.busy = True, value, busy
+        callbacks, self.callbacks = self.callbacks, None  # type: ignore[assignment]
+        for callback in callbacks:
+            callback(self)
+
 
 def done(env: simpy.Environment, value: Value) -> Event:
     """An event that is already over: waiting for it costs nothing, not even an event."""

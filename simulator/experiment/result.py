@@ -14,13 +14,14 @@ from simulator.cluster import Cluster, Diverged
 from simulator.cluster.accounting import breakdown
 from simulator.engine.trace import LANES, SPAN_KINDS
 from simulator.experiment.scenario import SCHEMA_VERSION, Scenario
-from simulator.network import MESSAGE_KINDS
+from simulator.network import MESSAGE_KINDS, Links, Traffic
 from simulator.registry import kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Columns = dict[str, Any]
+BUSIEST_LINKS = 32  # link directions whose traffic is kept over time
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +63,14 @@ def number(value: float | None) -> float | None:
 def tables_of(cluster: Cluster, end: float, scenario: Scenario) -> dict[str, Columns]:
     """All tables of a run that ended at *end* s, codes turned into names."""
     trace, carriers = cluster.trace, cluster.network.carriers
+    traffic = cluster.network.traffic(end)
     messages = trace.messages.columns()
     delivered = messages["end_s"] <= end
     messages = {name: column[delivered] for name, column in messages.items()}
     tables: dict[str, Columns] = {
         "steps": dict(trace.steps.columns()),
-        "links": _links(cluster, messages, end),
+        "links": _links(cluster.network.links, traffic, end),
+        "link_history": _link_history(cluster.network.links, traffic, end),
         "evaluations": dict(trace.evaluations.columns()),
     }
     keep = scenario.record.every
@@ -97,20 +100,32 @@ def _spans(columns: dict[str, NDArray[Any]], end: float, keep: int) -> Columns:
     }
 
 
-def _links(cluster: Cluster, messages: dict[str, NDArray[Any]], end: float) -> Columns:
-    """Bytes, busy time and utilisation of every link direction."""
-    links, carriers = cluster.network.links, cluster.network.carriers
-    load = np.zeros(len(links.ends))
-    carried = np.bincount(messages["carrier"], weights=messages["nbytes"], minlength=len(carriers))
-    for carrier, nbytes in zip(carriers, carried.tolist(), strict=True):
-        np.add.at(load, carrier.edges, carrier.share * nbytes)
-    busy = load * links.seconds_per_byte
+def _links(links: Links, traffic: Traffic, end: float) -> Columns:
+    """Bytes, busy time and utilisation (of the bandwidth, over the whole run) by direction."""
+    full = traffic.nbytes * links.seconds_per_byte
     return {
         "source": [source for source, _ in links.ends],
         "target": [target for _, target in links.ends],
-        "nbytes": load,
-        "busy_s": busy,
-        "utilisation": busy / end if end > 0 else np.zeros(len(busy)),
+        "nbytes": traffic.nbytes,
+        "busy_s": traffic.busy_s,
+        "utilisation": full / end if end > 0 else np.zeros(len(full)),
+    }
+
+
+def _link_history(links: Links, traffic: Traffic, end: float) -> Columns:
+    """Bytes over time on the busiest link directions, as many as a picture can show."""
+    full = traffic.nbytes * links.seconds_per_byte
+    busiest = np.argsort(-full, kind="stable")[:BUSIEST_LINKS]
+    chosen = busiest[full[busiest] > 0]
+    intervals = min(traffic.history.shape[1], math.ceil(end / traffic.width_s) if end > 0 else 0)
+    starts = np.arange(intervals) * traffic.width_s
+    count = len(chosen)
+    return {
+        "source": [links.ends[e][0] for e in chosen.tolist() for _ in range(intervals)],
+        "target": [links.ends[e][1] for e in chosen.tolist() for _ in range(intervals)],
+        "start_s": np.tile(starts, count),
+        "end_s": np.tile(np.minimum(starts + traffic.width_s, end), count),
+        "nbytes": traffic.history[chosen, :intervals].ravel(),
     }
 
 
@@ -120,7 +135,6 @@ def summarise(
     """The fields of ``summary.json``."""
     progress, workers = cluster.progress, len(cluster.workers)
     evaluations, steps = cluster.trace.evaluations.columns(), cluster.trace.steps.columns()
-    messages = cluster.trace.messages.columns()
     staleness = steps["staleness"][np.isfinite(steps["staleness"])]
     target = scenario.evaluate.target_accuracy
     reached = evaluations["time_s"][evaluations["test_accuracy"] >= (target or math.inf)]
@@ -144,7 +158,7 @@ def summarise(
         "final_accuracy": last["test_accuracy"],
         "target_accuracy": target,
         "time_to_target_s": float(reached[0]) if len(reached) else None,
-        "bytes_sent": float(messages["nbytes"][messages["end_s"] <= end].sum()),
+        "bytes_sent": cluster.network.traffic(end).sent,
         "mean_staleness": float(staleness.mean()) if len(staleness) else None,
         "max_staleness": float(staleness.max()) if len(staleness) else None,
         "breakdown": {f"{kind}_s": spent for kind, spent in zip(SPAN_KINDS, seconds, strict=True)},

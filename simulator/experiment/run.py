@@ -15,10 +15,11 @@ from threadpoolctl import threadpool_limits
 import topologies
 from simulator.cluster import Cluster, ComputeModel, Job, Progress, StopRule
 from simulator.engine import Clock, Stalled, Streams, Trace
+from simulator.experiment.networking import build_network, cost_table
 from simulator.experiment.result import Result, summarise, tables_of
 from simulator.experiment.scenario import Scenario
 from simulator.learning import Data
-from simulator.network import AlphaBeta
+from simulator.network import Choices
 from simulator.registry import kind_of
 
 
@@ -74,11 +75,20 @@ def build(scenario: Scenario, stack_limit: int | None = None) -> tuple[Cluster, 
     nodes = topologies.worker_nodes(graph)
     model = learning.model.for_data(data)
     rule, ignored = learning.optimizer.restricted(needs.optimizer)
+    network = build_network(
+        scenario.network,
+        env,
+        graph,
+        trace.messages,
+        streams,
+        costs=cost_table(scenario.network, scenario.folder, scenario.allow_outside),
+        record=scenario.record.messages,
+    )
     job = Job(model, data, rule.build(len(nodes)), model.initial(streams.get("init")))
     cluster = Cluster(
         env,
         trace,
-        AlphaBeta(env, graph, trace.messages),
+        network,
         nodes,
         job,
         learning.partition.shards(data, len(nodes), streams.get("partition")),
@@ -88,7 +98,7 @@ def build(scenario: Scenario, stack_limit: int | None = None) -> tuple[Cluster, 
         scenario.storage,
         streams,
         servers,
-        scenario.network.all_reduce,
+        Choices(scenario.network.all_reduce, scenario.network.payload, scenario.workload.tensors),
         stack_limit,
     )
     cluster.progress = Progress(
@@ -127,8 +137,7 @@ def _result(
 ) -> Result:
     cluster.progress.evaluate()
     end, diverged = cluster.env.now, cluster.progress.diverged
-    for lane in cluster.lanes:
-        lane.close(end)
+    cluster.close(end)
     if diverged is not None:
         status = "diverged"
         where = "evaluation" if diverged.worker is None else f"worker {diverged.worker}"

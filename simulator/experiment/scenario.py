@@ -15,6 +15,7 @@ from simulator.algorithms.sync_sgd import SyncSGD
 from simulator.cluster import STORAGES, STRAGGLERS, Workload
 from simulator.cluster.storage import NoStorage, StorageModel
 from simulator.cluster.stragglers import StragglerModel
+from simulator.experiment.networking import NetworkSettings
 from simulator.experiment.references import resolve
 from simulator.experiment.settings import dump
 from simulator.learning import DATASETS, MODELS, OPTIMIZERS, PARTITIONS, Data, prepare
@@ -26,22 +27,10 @@ from simulator.learning.partition import Iid, Partition
 from simulator.units import Samples, Seconds
 from topologies import TOPOLOGIES, Star, Topology
 
-MODEL_VERSION = 2  # raise it whenever the same scenario gives other numbers
+MODEL_VERSION = 3  # raise it whenever the same scenario gives other numbers
 SCHEMA_VERSION = 1  # of result folders
 INTERNAL = {"internal": True}
 Accuracy = Annotated[float, Gt(0), Le(1)]
-
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    """How bytes become seconds.
-
-    `fidelity` is the cost model; `all_reduce` the algorithm of all-reduce, `auto` being
-    the cheapest by price for the size and the group.
-    """
-
-    fidelity: Literal["alpha-beta"] = "alpha-beta"
-    all_reduce: Literal["auto", "ring", "tree", "two-level"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -125,9 +114,10 @@ class Scenario:
         """
         data = self.resolved(units=False)
         del data["name"], data["record"]
-        if path := data["learning"]["dataset"].pop("path", None):
-            content = resolve(path, self.folder, self.allow_outside).read_bytes()
-            data["learning"]["dataset"]["content"] = hashlib.sha256(content).hexdigest()
+        for block in (data["learning"]["dataset"], data["topology"], *data["network"]["costs"]):
+            if path := block.pop("path", None):
+                content = resolve(path, self.folder, self.allow_outside).read_bytes()
+                block["content"] = hashlib.sha256(content).hexdigest()
         text = json.dumps([MODEL_VERSION, data], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

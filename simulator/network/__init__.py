@@ -1,21 +1,23 @@
 """The network: links, routes, collectives and groups.  Bytes become seconds here."""
 
 from simulator.network.alpha_beta import AlphaBeta
-from simulator.network.collectives import ALL_REDUCE, Move, Plan, Round
-from simulator.network.fabric import MESSAGE_KINDS, Carrier, Network, Play, Prepared, Price
-from simulator.network.group import Group
+from simulator.network.collectives import COLLECTIVES, Move, Pairs, Plan, Round
+from simulator.network.fabric import MESSAGE_KINDS, Carrier, Network, Play, Prepared, Price, Traffic
+from simulator.network.group import Choices, Group
 from simulator.network.link import Links
 from simulator.network.routing import Route, Router
 
 __all__ = [
-    "ALL_REDUCE",
+    "COLLECTIVES",
     "MESSAGE_KINDS",
     "AlphaBeta",
     "Carrier",
+    "Choices",
     "Group",
     "Links",
     "Move",
     "Network",
+    "Pairs",
     "Plan",
     "Play",
     "Prepared",
@@ -23,4 +25,5 @@ __all__ = [
     "Round",
     "Route",
     "Router",
+    "Traffic",
 ]

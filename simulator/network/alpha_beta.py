@@ -13,14 +13,17 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from simpy.events import Event
 
 from simulator.engine import Activity, Clock, Table, done
 from simulator.engine.deferred import Interval
 from simulator.network.collectives import Plan
-from simulator.network.fabric import MESSAGE_KINDS, Carrier, Play, Prepared, Price
+from simulator.network.fabric import MESSAGE_KINDS, Carrier, Play, Prepared, Price, Traffic
+from simulator.network.history import traffic_of_rows
 from simulator.network.link import Links
 from simulator.network.play import RootedPlay, TogetherPlay
+from simulator.network.pricing import Placement, price
 from simulator.network.routing import Router
 
 if TYPE_CHECKING:
@@ -50,13 +53,26 @@ class AlphaBeta:
         Topology with every node that will send or receive.
     messages
         Table that every message is entered into.
+    routing
+        Policy among equally short ways; see `Router`.
+    overhead
+        Seconds that a message spends at its hosts before it enters the network.
     """
 
-    def __init__(self, env: Clock, graph: nx.Graph[str], messages: Table):
+    def __init__(
+        self,
+        env: Clock,
+        graph: nx.Graph[str],
+        messages: Table,
+        routing: str = "d-mod-k",
+        overhead: float = 0.0,
+    ):
         self.env, self._append, self._row = env, messages.append, messages.row
+        self._messages, self._overhead = messages, overhead
         self.links = Links(graph)
-        self.router = Router(graph, self.links)
+        self.router = Router(graph, self.links, routing)
         self.carriers: list[Carrier] = []
+        self._loads: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []  # of each carrier
         self._ways: dict[tuple[str, str], Way] = {}
         self._round_trips: dict[tuple[str, str], tuple[Way, Way]] = {}
         self._sending = [0.0] * len(self.links.ends)  # when each NIC is free again, s
@@ -125,8 +141,9 @@ class AlphaBeta:
         if way is None:
             route = self.router.route(source, target)
             edges = np.array(route.edges)
-            number = self._carrier(Carrier(source, target, edges, np.ones(len(edges))))
-            way = Way(route.egress, route.ingress, route.latency, route.seconds_per_byte, number)
+            number = self._carrier(Carrier(source, target), edges, np.ones(len(edges)))
+            latency = route.latency + self._overhead
+            way = Way(route.egress, route.ingress, latency, route.seconds_per_byte, number)
             self._ways[source, target] = way
         return way
 
@@ -143,39 +160,33 @@ class AlphaBeta:
         self._append(self._row(carrier, kind, nbytes, begin, end))
         return begin, end
 
-    def _carrier(self, carrier: Carrier) -> int:
+    def _carrier(
+        self, carrier: Carrier, edges: NDArray[np.int64], share: NDArray[np.float64]
+    ) -> int:
+        """Enter a carrier that loads *edges* with *share* bytes per byte of its messages."""
         self.carriers.append(carrier)
+        self._loads.append((edges, share))
         return len(self.carriers) - 1
+
+    def close(self, end: float) -> None:
+        """Nothing to do: what messages do is known when they begin."""
+
+    def traffic(self, end: float) -> Traffic:
+        """What was carried by messages and collectives that were delivered by *end*."""
+        rows = self._messages.columns()
+        return traffic_of_rows(rows, self._loads, self.links, end)
 
     # -- collectives -------------------------------------------------------------------
 
     def price(self, plan: Plan, nodes: Sequence[str]) -> Price:
         """Cost of *plan* if rank r runs on ``nodes[r]``."""
-        latency, cost = self.links.latency, self.links.seconds_per_byte
-        total, seconds, per_round, carried = np.zeros(len(latency)), 0.0, [], 0.0
-        for part in plan.rounds:
-            load, longest = np.zeros(len(latency)), 0.0
-            for source, target, nbytes in zip(
-                part.source.tolist(), part.target.tolist(), part.nbytes.tolist(), strict=True
-            ):
-                if nodes[source] != nodes[target]:
-                    route = self.router.route(nodes[source], nodes[target])
-                    longest = max(longest, route.latency)
-                    carried += nbytes * part.repeat
-                    for edge in route.edges:
-                        load[edge] += nbytes
-            per_round.append(longest + float((load * cost).max(initial=0.0)))
-            seconds += part.repeat * per_round[-1]
-            total += part.repeat * load
-        edges = np.flatnonzero(total)
-        return Price(seconds, tuple(per_round), carried, edges, total[edges])
+        return price(plan, Placement(self.router, nodes), self.links, self._overhead)
 
     def prepare(self, plan: Plan, nodes: Sequence[str], name: str) -> Prepared:
         """*plan* with its price, for the group called *name*; it can be played many times."""
         price = self.price(plan, nodes)
         share = price.load / price.nbytes if price.nbytes else price.load
-        carrier = self._carrier(Carrier(name, "", price.edges, share))
-        return Prepared(plan, price, name, carrier)
+        return Prepared(plan, price, name, self._carrier(Carrier(name, ""), price.edges, share))
 
     def play(self, prepared: Prepared, kind: str, result: Callable[[int], Any]) -> Play:
         """Begin a collective; what rank r waits for has the value ``result(r)``."""
@@ -185,6 +196,11 @@ class AlphaBeta:
         def record(begin: float, end: float) -> None:
             self._append(self._row(prepared.carrier, code, nbytes, begin, end))
 
+        def begin(event: Activity) -> None:
+            now, seconds = self.env.now, prepared.price.seconds
+            record(now, now + seconds)
+            event.finish(seconds, busy=((now, now + seconds),), late=lambda: result(0))
+
         if prepared.plan.root is None:
-            return TogetherPlay(self.env, prepared, result, label, record)
+            return TogetherPlay(self.env, prepared.plan.ranks, result, label, begin)
         return RootedPlay(self.env, prepared, result, label, record)

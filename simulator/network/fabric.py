@@ -31,24 +31,43 @@ MESSAGE_KINDS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Carrier:
-    """Who carries messages, and over which links: a route, or a plan played by a group.
+    """Who carries messages: a route, or a plan played by a group.
 
     Attributes
     ----------
     source, target
         Names for the `messages` table; a collective has its group's name and no target.
-    edges
-        Link directions in use.
-    share
-        Bytes on each of them per byte of the message or plan.
     """
 
     source: str
     target: str
-    edges: NDArray[np.int64]
-    share: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """What a network has carried.
+
+    Attributes
+    ----------
+    nbytes
+        On each link direction, shape (directions,).
+    busy_s
+        Time in which something was on it, s.
+    history
+        Bytes on each direction in each interval of time, shape (directions, intervals).
+    width_s
+        Length of an interval, s.
+    sent
+        Bytes of all delivered messages, each counted once.
+    """
+
+    nbytes: NDArray[np.float64]
+    busy_s: NDArray[np.float64]
+    history: NDArray[np.float64]
+    width_s: float
+    sent: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +105,15 @@ class Prepared:
         Of the group.
     carrier
         Its number in `Network.carriers`.
+    score
+        What the network that prepared it plays; nobody else's business.
     """
 
     plan: Plan
     price: Price
     name: str
     carrier: int
+    score: Any = None
 
 
 class Play(Protocol):
@@ -113,7 +135,8 @@ class Network(Protocol):
     returns is the value of the event.  `prepare` places and prices a plan once, `play`
     begins it; its ranks `enter`, and what rank r waits for has the value ``result(r)``.
     `settle` runs every handler whose request has arrived by now, so that whoever looks
-    at a server's state sees all of it.
+    at a server's state sees all of it.  `close` tells that the run has ended and `traffic`
+    what was carried until then.
     """
 
     links: Links
@@ -138,3 +161,7 @@ class Network(Protocol):
     def play(self, prepared: Prepared, kind: str, result: Callable[[int], Any]) -> Play: ...
 
     def settle(self) -> None: ...
+
+    def close(self, end: float) -> None: ...
+
+    def traffic(self, end: float) -> Traffic: ...

@@ -7,6 +7,7 @@ returns an event: yield it now to block, yield it later to overlap.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -16,9 +17,9 @@ from simpy.events import Event
 from simulator.engine import Deferred, in_order
 from simulator.engine.values import frozen
 from simulator.errors import GroupError
-from simulator.network import collectives
-from simulator.network.collectives import Plan
+from simulator.network.collectives import COLLECTIVES, Collective, Plan, in_sequence
 from simulator.network.fabric import Network, Play, Prepared
+from simulator.network.payload import Fused, Payload
 
 Array = NDArray[np.floating[Any]]
 Parts = Iterator[Any]  # in rank order, each given once
@@ -65,6 +66,25 @@ def _merged(merge: Merge | None, otherwise: Combine) -> Combine:
     return otherwise if merge is None else lambda parts: merge(list(parts))
 
 
+@dataclass(frozen=True)
+class Choices:
+    """How collectives are done.
+
+    Attributes
+    ----------
+    all_reduce
+        Algorithm of all-reduce, or ``"auto"`` for the cheapest by price.
+    payload
+        In how many pieces payloads are sent.
+    tensors
+        Of how many tensors a payload consists.
+    """
+
+    all_reduce: str = "auto"
+    payload: Payload = field(default_factory=Fused)
+    tensors: int = 1
+
+
 class _Call:
     """One collective: what the ranks gave so far and, once, what comes of it."""
 
@@ -106,8 +126,13 @@ class Group:
         Payload of an operation unless the call says otherwise, B.
     name
         For messages and results.
-    all_reduce
-        Algorithm of all-reduce, or ``"auto"`` for the cheapest by price.
+    how
+        How collectives are done.
+
+    Attributes
+    ----------
+    choices
+        The all-reduce taken for each size, and why.
     """
 
     def __init__(
@@ -116,12 +141,12 @@ class Group:
         nodes: Sequence[str],
         nbytes: float,
         name: str,
-        all_reduce: str = "auto",
+        how: Choices = Choices(),
     ):
         self.network, self.nodes, self.name = network, list(nodes), name
         self.size, self.nbytes = len(self.nodes), nbytes
         self.choices: dict[float, str] = {}
-        self._algorithm = all_reduce
+        self._how = how
         self._calls = [0] * self.size
         self._open: dict[int, _Call] = {}
         self._prepared: dict[tuple[str, float], Prepared] = {}
@@ -235,27 +260,26 @@ class Group:
         return self._prepared[key]
 
     def _make(self, kind: str, nbytes: float, shape: str) -> Plan:
-        if kind in ("reduce", "broadcast"):
-            table = collectives.REDUCE if kind == "reduce" else collectives.BROADCAST
-            return table[shape](self.size, nbytes)
         if kind == "barrier":
-            return collectives.tree_all_reduce(self.size, 0.0)
-        ring = {
-            "all-gather": collectives.ring_all_gather,
-            "reduce-scatter": collectives.ring_reduce_scatter,
-        }
-        return ring[kind](self.size, nbytes)
+            return COLLECTIVES["all-reduce"]["tree"](self._hosts, 0.0)
+        return self._in_pieces(COLLECTIVES[kind][shape or "ring"], nbytes)
+
+    def _in_pieces(self, make: Collective, nbytes: float) -> Plan:
+        sizes = self._how.payload.pieces(nbytes, self._how.tensors)
+        return in_sequence([make(self._hosts, size) for size in sizes])
 
     def _choose(self, nbytes: float) -> Plan:
         """The all-reduce that was asked for, or the cheapest one; says which and why."""
-        if self._algorithm != "auto":
-            self.choices[nbytes] = f"{self._algorithm}, as the scenario says"
-            return collectives.ALL_REDUCE[self._algorithm](self._hosts, nbytes)
-        plans = {name: make(self._hosts, nbytes) for name, make in collectives.ALL_REDUCE.items()}
+        makers = COLLECTIVES["all-reduce"]
+        if self._how.all_reduce != "auto":
+            self.choices[nbytes] = f"{self._how.all_reduce}, as the scenario says"
+            return self._in_pieces(makers[self._how.all_reduce], nbytes)
+        plans = {name: self._in_pieces(make, nbytes) for name, make in makers.items()}
         prices = {
             name: self.network.price(plan, self.nodes).seconds for name, plan in plans.items()
         }
         best = min(prices, key=prices.__getitem__)
         listed = ", ".join(f"{name} {seconds:.6g} s" for name, seconds in prices.items())
-        self.choices[nbytes] = f"{best}, the cheapest for {nbytes:.6g} B: {listed}"
+        why = "the cheapest by the alpha-beta model" if len(set(prices.values())) > 1 else "any"
+        self.choices[nbytes] = f"{best}, {why} for {nbytes:.6g} B: {listed}"
         return plans[best]

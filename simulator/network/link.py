@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulator.units import transfer_time
+from simulator.units import BITS_PER_BYTE, transfer_time
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Links:
     """Every link direction of a topology under a number.
 
-    A full-duplex link has two directions, which do not share anything.
+    A full-duplex link has two directions, which do not share anything; the two
+    directions of a link with ``duplex="half"`` share one bandwidth.
 
     Attributes
     ----------
@@ -23,20 +24,30 @@ class Links:
         (source, target) of each direction, in file order.
     latency
         Seconds, shape (directions,).
+    capacity
+        Bytes per second, shape (directions,).
     seconds_per_byte
         Inverse bandwidth, shape (directions,).
+    medium
+        Number of the direction whose bandwidth a direction uses, shape (directions,): its
+        own, or that of the other direction of a half-duplex link.
     index
         Direction number by (source, target).
     """
 
     def __init__(self, graph: nx.Graph[str]):
         self.ends: list[tuple[str, str]] = []
-        latency, bandwidth = [], []
+        latency, bandwidth, medium = [], [], []
         for u, v, data in graph.edges(data=True):
+            first = len(self.ends)
+            shared = data.get("duplex", "full") == "half"
             for ends in [(u, v)] if graph.is_directed() else [(u, v), (v, u)]:
+                medium.append(first if shared else len(self.ends))
                 self.ends.append(ends)
                 latency.append(data["latency"])
                 bandwidth.append(data["bandwidth"])
         self.latency = np.array(latency, float)
+        self.capacity = np.array(bandwidth, float) / BITS_PER_BYTE
         self.seconds_per_byte = np.array([transfer_time(1.0, rate) for rate in bandwidth])
+        self.medium = np.array(medium, np.int64)
         self.index = {ends: number for number, ends in enumerate(self.ends)}

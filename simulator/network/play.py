@@ -21,10 +21,24 @@ Result = Callable[[int], Any]
 
 
 class TogetherPlay:
-    """All ranks leave together and share one event."""
+    """All ranks leave together and share one event.
 
-    def __init__(self, env: Clock, prepared: Prepared, result: Result, label: str, record: Record):
-        self._env, self._prepared, self._result, self._record = env, prepared, result, record
+    Parameters
+    ----------
+    ranks
+        How many take part.
+    result
+        Gives the value of the event.
+    label
+        What those who wait are waiting for.
+    begin
+        Called with the event when the last rank has entered; it ends it some time.
+    """
+
+    def __init__(
+        self, env: Clock, ranks: int, result: Result, label: str, begin: Callable[[Activity], None]
+    ):
+        self._ranks, self.result, self._begin = ranks, result, begin
         self._entered: list[int] = []
         self._label = label
         self._event = Activity(env, self._describe)
@@ -35,14 +49,12 @@ class TogetherPlay:
 
     def enter(self, rank: int) -> None:
         self._entered.append(rank)
-        if len(self._entered) == self._prepared.plan.ranks:
-            now, seconds = self._env.now, self._prepared.price.seconds
-            self._record(now, now + seconds)
+        if len(self._entered) == self._ranks:
             self._event.label = self._label  # no way back to this object and its result
-            self._event.finish(seconds, busy=((now, now + seconds),), late=lambda: self._result(0))
+            self._begin(self._event)
 
     def _describe(self) -> str:
-        missing = sorted(set(range(self._prepared.plan.ranks)).difference(self._entered))
+        missing = sorted(set(range(self._ranks)).difference(self._entered))
         return f"{self._label}, which still misses rank {', '.join(map(str, missing[:8]))}"
 
 

@@ -1,19 +1,27 @@
-"""Routes: shortest by hops, then by latency, spread over equal ones by d-mod-k."""
+"""Routes: shortest by hops, then by latency, spread over equally short ones by a policy."""
 
 from __future__ import annotations
 
-import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
-from simulator.errors import TopologyError
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.errors import TopologyError, printable
 from simulator.network.link import Links
 
 if TYPE_CHECKING:
     import networkx as nx
 
-Distance = tuple[int, float]  # hops, then latency
+    from simulator.network.compiled.routes import Wiring
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+POLICIES = ("d-mod-k", "flow-hash")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,30 +50,47 @@ class Route:
     ingress: int
 
 
-class Router:
-    """Finds routes on demand and keeps them.
+class Routes(NamedTuple):
+    """Routes of many messages.
 
-    Among S equally short next hops in file order, number k mod S is taken, where k is
-    the index of the target among the nodes of its own kind, so that routes are spread
-    evenly and depend on nothing but the file.
+    Attributes
+    ----------
+    first, length
+        Message m uses ``edges[first[m] : first[m] + length[m]]``, shape (M,).
+    edges
+        Numbers of link directions.
+    latency
+        Seconds, shape (M,).
     """
 
-    def __init__(self, graph: nx.Graph[str], links: Links):
-        self.links = links
+    first: Ints
+    length: Ints
+    edges: Ints
+    latency: Floats
+
+
+class Router:
+    """Finds routes on demand and keeps those that are asked for one by one.
+
+    Among S equally short next hops in file order, ``d-mod-k`` takes number k mod S, where
+    k is the index of the target among the nodes of its own kind: routes are spread evenly
+    and depend on nothing but the file.  ``flow-hash`` takes the one that a hash of source,
+    target and switch gives, as routers with equal-cost multi-path do.
+
+    Parameters
+    ----------
+    graph, links
+        The topology and its link directions.
+    policy
+        One of `POLICIES`.
+    """
+
+    def __init__(self, graph: nx.Graph[str], links: Links, policy: str = "d-mod-k"):
+        self.links, self._graph, self._by_target = links, graph, policy == "d-mod-k"
         self.host = {node: _host(graph, node) for node in graph}
-        self._next: dict[str, list[str]] = {node: list(graph.adj[node]) for node in graph}
-        self._previous = (
-            self._next
-            if not graph.is_directed()
-            else {node: list(graph.pred[node]) for node in graph}
-        )
-        counts: dict[str, int] = {}
-        self._number: dict[str, int] = {}
-        for node, kind in graph.nodes(data="kind"):
-            self._number[node] = counts.get(kind, 0)
-            counts[kind] = self._number[node] + 1
+        self.nodes = list(graph)
+        self.node_number = {node: number for number, node in enumerate(self.nodes)}
         self._routes: dict[tuple[str, str], Route] = {}
-        self._distances: dict[str, dict[str, Distance]] = {}
 
     def route(self, source: str, target: str) -> Route:
         """The route from *source* to *target*, which differ.
@@ -77,61 +102,48 @@ class Router:
         """
         found = self._routes.get((source, target))
         if found is None:
-            found = self._routes[source, target] = self._find(source, target)
+            edges = self.routes([source], [target]).edges.tolist()
+            found = self._routes[source, target] = self._describe(source, target, edges)
         return found
 
-    def _find(self, source: str, target: str) -> Route:
-        nodes = [source]
-        # Beyond a node of degree one there is only one way, so the search runs between
-        # the switches of both ends and is shared by all hosts of a switch.
-        near, tail = target, [target]
-        while (
-            len(self._previous[near]) == 1 and near != source and self._previous[near][0] != source
-        ):
-            near = self._previous[near][0]
-            tail.append(near)
-        distance = self._towards(near)
-        if source not in distance:
-            raise TopologyError(f"there is no route from {source!r} to {target!r}")
-        while nodes[-1] != near:
-            nodes.append(self._hop(nodes[-1], distance, self._number[target]))
-            if nodes[-1] in tail:  # met the way to the target earlier
-                near = nodes[-1]
-        nodes += tail[: tail.index(near)][::-1]
-        return self._describe(nodes)
+    def routes(self, sources: Sequence[str], targets: Sequence[str]) -> Routes:
+        """Routes from each of *sources* to the target at the same position.
 
-    def _hop(self, node: str, distance: dict[str, Distance], number: int) -> str:
-        best = [n for n in self._next[node] if n in distance and self._is_hop(node, n, distance)]
-        return best[number % len(best)]
+        From a node to itself it has no directions.
 
-    def _is_hop(self, node: str, other: str, distance: dict[str, Distance]) -> bool:
-        hops, latency = distance[other]
-        along = float(self.links.latency[self.links.index[node, other]])
-        return (hops + 1, latency + along) == distance[node]
+        Raises
+        ------
+        TopologyError
+            If there is none for one of them.
+        """
+        number = self.node_number
+        return self.routes_between(
+            np.array([number[node] for node in sources], np.int64),
+            np.array([number[node] for node in targets], np.int64),
+        )
 
-    def _towards(self, target: str) -> dict[str, Distance]:
-        """Distance of every node to *target* (Dijkstra on pairs)."""
-        if target in self._distances:
-            return self._distances[target]
-        distance: dict[str, Distance] = {}
-        queue: list[tuple[Distance, int, str]] = [((0, 0.0), 0, target)]
-        order = 0
-        while queue:
-            (hops, latency), _, node = heapq.heappop(queue)
-            if node in distance:
-                continue
-            distance[node] = (hops, latency)
-            for other in self._previous[node]:
-                if other not in distance:
-                    along = float(self.links.latency[self.links.index[other, node]])
-                    order += 1
-                    heapq.heappush(queue, ((hops + 1, latency + along), order, other))
-        self._distances[target] = distance
-        return distance
+    def routes_between(self, sources: Ints, targets: Ints) -> Routes:
+        """As `routes`, for numbers of nodes in file order."""
+        from simulator.network.compiled import routes
 
-    def _describe(self, nodes: list[str]) -> Route:
-        edges = tuple(self.links.index[pair] for pair in pairwise(nodes))
-        hosts = [self.host[node] for node in nodes]
+        first, length, edges, lost = routes.trace(self._wiring, sources, targets, self._by_target)
+        if lost != routes.NONE:
+            source, target = self.nodes[sources[lost]], self.nodes[targets[lost]]
+            raise TopologyError(
+                f"there is no route from {printable(source)} to {printable(target)}"
+            )
+        latency = routes.along(self.links.latency, first, length, edges)
+        return Routes(first, length, edges, latency)
+
+    @cached_property
+    def _wiring(self) -> Wiring:
+        from simulator.network.wiring import wire
+
+        return wire(self._graph, self.links)
+
+    def _describe(self, source: str, target: str, edges: list[int]) -> Route:
+        ends = self.links.ends
+        hosts = [self.host[source], *(self.host[ends[edge][1]] for edge in edges)]
         leaving = max(
             (i for i, host in enumerate(hosts[:-1]) if host == hosts[0] != hosts[i + 1]), default=0
         )
@@ -141,9 +153,9 @@ class Router:
         )
         latency, cost = self.links.latency, self.links.seconds_per_byte
         return Route(
-            nodes[0],
-            nodes[-1],
-            edges,
+            source,
+            target,
+            tuple(edges),
             sum(float(latency[e]) for e in edges),
             max(float(cost[e]) for e in edges),
             edges[leaving],

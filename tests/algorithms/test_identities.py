@@ -151,6 +151,7 @@ def test_t13_time_is_independent_of_the_number_of_groups_while_loading_hides_the
             topology={"hosts": hosts},
             learning={"dataset": "digits"},
             algorithm={"kind": "layered-sgd"},
+            network={"all_reduce": "ring"},
         ).summary["simulated_time_s"]
         for hosts in (2, 4, 8, 16)
     ]

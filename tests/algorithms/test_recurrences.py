@@ -33,7 +33,7 @@ def compute_times(noise):
     return c
 
 
-def ends(noise, kind, steps=STEPS, hosts=N, gpus=0, storage="none", **more):
+def ends(noise, kind, steps=STEPS, hosts=N, gpus=0, storage="none", fidelity="flow", **more):
     """L[i, t]: recorded end of step t of worker i."""
     result = simulate(
         seed=SEED,
@@ -43,7 +43,7 @@ def ends(noise, kind, steps=STEPS, hosts=N, gpus=0, storage="none", **more):
             "host_link": {"bandwidth": NIC, "latency": LATENCY},
             "intra_host": {"bandwidth": 1e11, "latency": 5e-6},
         },
-        network={"all_reduce": "ring"},
+        network={"all_reduce": "ring", "fidelity": fidelity},
         workload={"gradient": GRADIENT, "compute": COMPUTE, "noise": NOISES[noise][0]},
         stragglers=[{"kind": "slow-workers", "workers": [1], "factor": SLOW}],
         storage=storage,
@@ -155,18 +155,77 @@ def server_queue(c, nbytes, steps):
     return end, done
 
 
+def server_sharing(c, nbytes, steps):
+    """The same server whose NIC all transfers share evenly: two processor-sharing queues."""
+    waits = [[c[i, 0], i, 0, "computes"] for i in range(N)]  # due, worker, step, what
+    shared = {"push": [], "pull": []}  # [bytes left, worker, step]
+    end, done, now, started = np.full((N, 64), np.nan), np.zeros(N, int), 0.0, N
+    while waits or shared["push"] or shared["pull"]:
+        rates = {way: NIC / 8 / max(1, len(open_)) for way, open_ in shared.items()}
+        over = [now + one[0] / rates[way] for way, open_ in shared.items() for one in open_]
+        due = min([wait[0] for wait in waits] + over)
+        for way, open_ in shared.items():
+            for one in open_:
+                one[0] -= rates[way] * (due - now)
+        now = due
+        for wait in [wait for wait in waits if wait[0] == now]:
+            waits.remove(wait)
+            _, i, t, what = wait
+            if what == "computes":  # the latency of the route comes first
+                waits.append([now + 2 * LATENCY, i, t, "push"])
+            else:
+                shared[what].append([nbytes, i, t])
+        for way, open_ in shared.items():
+            for one in [one for one in open_ if one[0] < 1e-3]:
+                open_.remove(one)
+                _, i, t = one
+                if way == "push":
+                    waits.append([now + 2 * LATENCY, i, t, "pull"])
+                    continue
+                end[i, t] = now
+                done[i] += 1
+                if started < N * steps:
+                    started += 1
+                    waits.append([now + c[i, t + 1], i, t + 1, "computes"])
+    return end, done
+
+
 @BOTH
 @pytest.mark.parametrize("gradient", [1e5, 2e7])
-def test_r12_async_ps(noise, gradient, monkeypatch):
+@pytest.mark.parametrize("fidelity", ["alpha-beta", "flow", "message"])
+def test_r12_async_ps(noise, gradient, fidelity, monkeypatch):
     """L_i(t) = f_i(t) + queueing and transfer at the server; fast workers do more steps."""
     monkeypatch.setitem(globals(), "GRADIENT", gradient)
-    got, result = ends(noise, "async-ps", steps=20)
-    expected, done = server_queue(compute_times(noise), gradient, 20)
+    got, result = ends(noise, "async-ps", steps=20, fidelity=fidelity)
+    server = server_queue if fidelity == "alpha-beta" else server_sharing
+    expected, done = server(compute_times(noise), gradient, 20)
     counts = np.bincount(result.tables["steps"]["worker"], minlength=N)
     np.testing.assert_array_equal(counts, done)
     for i in range(N):
         upto = min(done[i], 20)
-        np.testing.assert_allclose(got[i, :upto], expected[i, :upto], rtol=1e-12)
+        np.testing.assert_allclose(got[i, :upto], expected[i, :upto], rtol=1e-10)
+
+
+@pytest.mark.parametrize("fidelity", ["flow", "message"])
+def test_r3_period_of_equal_workers_at_a_server(fidelity):
+    """c + 2a + 2N x where all share the server's links evenly."""
+    result = simulate(
+        topology={
+            "hosts": N,
+            "gpus_per_host": 0,
+            "host_link": {"bandwidth": NIC, "latency": LATENCY},
+        },
+        network={"fidelity": fidelity},
+        workload={"gradient": GRADIENT, "compute": COMPUTE, "noise": "none"},
+        algorithm={"kind": "async-ps"},
+        stop={"steps": 10},
+    )
+    steps = result.tables["steps"]
+    last = dict(zip(steps["worker"].tolist(), steps["end_s"].tolist(), strict=True))
+    first = dict(zip(steps["worker"][::-1].tolist(), steps["end_s"][::-1].tolist(), strict=True))
+    for worker in range(N):
+        period = (last[worker] - first[worker]) / 9
+        assert period == pytest.approx(COMPUTE + 4 * LATENCY + 2 * N * GRADIENT * 8 / NIC)
 
 
 def test_r9_homogeneous_period():

@@ -57,7 +57,7 @@ def test_swapping_names_what_is_dropped(paceline, tmp_path):
 
 
 MISTAKES = (
-    "seed: -1\nnme: x\ntopology: {kind: ring}\nstop: {time: 5 GB}\nlearning: {batch_size: 0}\n"
+    "seed: -1\nnme: x\ntopology: {kind: rong}\nstop: {time: 5 GB}\nlearning: {batch_size: 0}\n"
 )
 
 

@@ -40,6 +40,7 @@ HEADERS = {
     "spans": "worker,lane,kind,start_s,end_s",
     "messages": "source,target,kind,nbytes,start_s,end_s",
     "links": "source,target,nbytes,busy_s,utilisation",
+    "link_history": "source,target,start_s,end_s,nbytes",
     "evaluations": "time_s,samples,step,train_loss,test_loss,test_accuracy",
 }
 
@@ -150,7 +151,7 @@ def test_names_never_become_paths(tmp_path, name):
 
 def test_recording_can_be_switched_off_and_thinned():
     bare = run(scenario(record={"spans": False, "messages": False}))
-    assert set(bare.tables) == {"steps", "links", "evaluations"}
+    assert set(bare.tables) == {"steps", "links", "link_history", "evaluations"}
     full, thin = run(scenario()), run(scenario(record={"every": 2}))
     assert set(thin.tables["spans"]["worker"].tolist()) == {0, 2}
     assert len(thin.tables["messages"]["kind"]) == len(full.tables["messages"]["kind"]) / 2

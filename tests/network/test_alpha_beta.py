@@ -6,7 +6,7 @@ import pytest
 import topologies
 from simulator.engine import Clock, Trace
 from simulator.errors import TopologyError
-from simulator.network import ALL_REDUCE, AlphaBeta, Group, collectives
+from simulator.network import COLLECTIVES, AlphaBeta, Choices, Group, collectives
 from topologies import LinkSpec, Star, TwoLevel
 
 M = 1e8
@@ -141,7 +141,7 @@ def arrive(env, times, action):
 
 
 def test_all_ranks_leave_an_all_reduce_together():
-    world, env = group(4, all_reduce="ring")
+    world, env = group(4, how=Choices("ring"))
     ends = arrive(
         env, {0: 0.0, 1: 3.0, 2: 1.0, 3: 2.0}, lambda r: world.all_reduce(r, np.full(2, float(r)))
     )
@@ -199,10 +199,10 @@ def test_auto_takes_the_cheapest_and_says_why():
     plan = small._choose(100.0)
     prices = {
         name: small.network.price(make(small._hosts, 100.0), small.nodes).seconds
-        for name, make in ALL_REDUCE.items()
+        for name, make in COLLECTIVES["all-reduce"].items()
     }
     assert plan.name.startswith(min(prices, key=prices.get))
-    assert "cheapest for 100 B" in small.choices[100.0]
+    assert "the cheapest by the alpha-beta model for 100 B" in small.choices[100.0]
 
 
 def test_a_group_of_one_waits_for_nothing():

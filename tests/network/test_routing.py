@@ -68,7 +68,7 @@ def test_latency_decides_among_equal_hops():
 def test_file_order_not_names_decides():
     graph = Star(12, 0).build()
     found = router(graph)
-    assert found._number["host10"] == 10
+    assert found._wiring.number[found.node_number["host10"]] == 10
 
 
 @pytest.mark.parametrize(

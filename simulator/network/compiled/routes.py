@@ -1,0 +1,311 @@
+"""Routes of many messages at once: up the trees that hang off the core, through it, down.
+
+Hosts and whole racks with one link hang off the rest of the network like leaves, and there
+is one way to and from them.  What is left when they are stripped is the *core*, where
+equally short ways exist; only there is anything searched, once per target's attachment.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.network.compiled import compiled
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+NONE = -1
+
+
+class Wiring(NamedTuple):
+    """A topology as arrays; V nodes, E link directions.
+
+    Attributes
+    ----------
+    out_first, out_node, out_edge
+        Neighbours of node v, in file order, and the directions towards them: entries
+        ``out_first[v]`` to ``out_first[v + 1]``.
+    in_first, in_node, in_edge
+        The same for the directions that come from the neighbours.
+    delay
+        Latency of a direction in whole units, so that equal sums are equal, shape (E,).
+    parent, up, down, depth, anchor
+        For a stripped node the node that it hangs on, the directions to and from it
+        (NONE if there is none), how far it hangs from the core, and where; a core node
+        is its own anchor at depth 0.  Shape (V,).
+    head
+        Node that a direction leads to, shape (E,).
+    number
+        Index of a node among those of its kind, shape (V,).
+    """
+
+    out_first: Ints
+    out_node: Ints
+    out_edge: Ints
+    in_first: Ints
+    in_node: Ints
+    in_edge: Ints
+    delay: Ints
+    parent: Ints
+    up: Ints
+    down: Ints
+    depth: Ints
+    anchor: Ints
+    head: Ints
+    number: Ints
+
+
+@compiled
+def strip(first: Ints, node: Ints) -> tuple[Ints, Ints, Ints]:
+    """Parent, depth and anchor of every node; entries are the distinct neighbours of each."""
+    count = len(first) - 1
+    parent, depth = np.full(count, NONE), np.zeros(count, np.int64)
+    degree = first[1:] - first[:-1]
+    queue = np.empty(count, np.int64)
+    tail = 0
+    for v in range(count):
+        if degree[v] == 1:
+            queue[tail] = v
+            tail += 1
+    head = 0
+    while head < tail:
+        v = queue[head]
+        head += 1
+        if degree[v] != 1:  # the last of a tree: it stays
+            continue
+        for at in range(first[v], first[v + 1]):
+            other = node[at]
+            if parent[other] != v and degree[other] > 0:
+                parent[v] = other
+                degree[v] = 0
+                degree[other] -= 1
+                if degree[other] == 1:
+                    queue[tail] = other
+                    tail += 1
+                break
+    anchor = np.arange(count)
+    for at in range(tail - 1, -1, -1):  # a parent is stripped after its children
+        v = queue[at]
+        if parent[v] != NONE:
+            depth[v] = depth[parent[v]] + 1
+            anchor[v] = anchor[parent[v]]
+    return parent, depth, anchor
+
+
+@compiled
+def along(values: Floats, first: Ints, length: Ints, edges: Ints) -> Floats:
+    """Sum of *values* over the directions of each message, in their order."""
+    result = np.zeros(len(first))
+    for m in range(len(first)):
+        for at in range(first[m], first[m] + length[m]):
+            result[m] += values[edges[at]]
+    return result
+
+
+@compiled
+def mixed(value: int) -> int:
+    """A number below 2**31 that looks random (the finaliser of splitmix64, cut)."""
+    bits = np.uint64(value) + np.uint64(0x9E3779B97F4A7C15)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return int((bits ^ (bits >> np.uint64(31))) >> np.uint64(33))
+
+
+class Search(NamedTuple):
+    """What a search backwards from one core node knows of the others, shape (V,).
+
+    Attributes
+    ----------
+    seen
+        Number of the last search that reached a node.
+    level, delay
+        Hops to the goal, and the least latency among ways with as few hops.
+    ways, only
+        How many next hops are equally short, and the direction of one of them.
+    front
+        Nodes in the order in which they were reached.
+    """
+
+    seen: Ints
+    level: Ints
+    delay: Ints
+    ways: Ints
+    only: Ints
+    front: Ints
+
+
+@compiled
+def search(
+    wiring: Wiring, found: Search, turn: int, goal: int, source: Ints, m: int, following: Ints
+) -> int:
+    """Search level by level from *goal* until it has reached where its messages come from.
+
+    They are m, ``following[m]`` and so on.  Returns one that is not reached, or NONE.
+    """
+    seen, level, delay, ways, only, front = found
+    seen[goal], level[goal], delay[goal], ways[goal] = turn, 0, 0, 0
+    front[0] = goal
+    low, high = 0, 1
+    while True:
+        while m != NONE and seen[wiring.anchor[source[m]]] == turn:
+            m = following[m]
+        if m == NONE or low == high:
+            return m
+        middle = high
+        for place in range(low, middle):
+            v = front[place]
+            for entry in range(wiring.in_first[v], wiring.in_first[v + 1]):
+                w, edge = wiring.in_node[entry], wiring.in_edge[entry]
+                if wiring.parent[w] != NONE:  # hangs off the core
+                    continue
+                along = delay[v] + wiring.delay[edge]
+                if seen[w] != turn:
+                    seen[w], level[w], delay[w] = turn, level[v] + 1, along
+                    ways[w], only[w] = 1, edge
+                    front[high] = w
+                    high += 1
+                elif level[w] == level[v] + 1 and along <= delay[w]:
+                    ways[w] = ways[w] + 1 if along == delay[w] else 1
+                    delay[w], only[w] = along, edge
+        low = middle
+
+
+@compiled
+def walk(
+    wiring: Wiring,
+    found: Search,
+    turn: int,
+    ends: tuple[Ints, Ints],
+    chain: tuple[int, Ints],
+    by_target: bool,
+    first: Ints,
+    length: Ints,
+    edges: Ints,
+    used: int,
+) -> tuple[Ints, int]:
+    """Write the routes of one chain of messages behind the *used* first entries of *edges*.
+
+    One call walks many messages, because handing all these arrays over costs as much as
+    a short route.
+    """
+    source, target = ends
+    m, following = chain
+    nodes = len(wiring.parent)
+    while m != NONE:
+        if used + nodes > len(edges):
+            edges = np.concatenate((edges, np.empty(len(edges) + nodes, np.int64)))
+        first[m], near, far = used, source[m], target[m]
+        goal = wiring.anchor[far]
+        if wiring.anchor[near] == goal:  # both hang on one core node: up to where they meet
+            while near != far:
+                if wiring.depth[near] >= wiring.depth[far]:
+                    edges[used] = wiring.up[near]
+                    used += 1
+                    near = wiring.parent[near]
+                else:
+                    far = wiring.parent[far]
+        else:
+            while wiring.depth[near] > 0:
+                edges[used] = wiring.up[near]
+                used += 1
+                near = wiring.parent[near]
+            number = wiring.number[far]
+            spread = 0 if by_target else mixed(wiring.number[source[m]] * 1_000_003 + number)
+            while near != goal:
+                edge = found.only[near]
+                if found.ways[near] > 1:
+                    left = (number if by_target else mixed(spread + near)) % found.ways[near]
+                    for entry in range(wiring.out_first[near], wiring.out_first[near + 1]):
+                        v, edge = wiring.out_node[entry], wiring.out_edge[entry]
+                        if (
+                            wiring.parent[v] == NONE
+                            and found.seen[v] == turn
+                            and found.level[v] == found.level[near] - 1
+                            and found.delay[v] + wiring.delay[edge] == found.delay[near]
+                        ):
+                            if left == 0:
+                                break
+                            left -= 1
+                edges[used] = edge
+                used += 1
+                near = wiring.head[edge]
+        turned, far = used, target[m]
+        while far != near:
+            edges[used] = wiring.down[far]
+            used += 1
+            far = wiring.parent[far]
+        for place in range((used - turned) // 2):
+            one, other = turned + place, used - 1 - place
+            edges[one], edges[other] = edges[other], edges[one]
+        length[m] = used - first[m]
+        m = following[m]
+    return edges, used
+
+
+@compiled
+def trace(
+    wiring: Wiring, source: Ints, target: Ints, by_target: bool
+) -> tuple[Ints, Ints, Ints, int]:
+    """Routes of all messages.
+
+    Parameters
+    ----------
+    wiring
+        The topology.
+    source, target
+        Node numbers, shape (M,).
+    by_target
+        Among S equally short next hops take number (target's number) mod S; else one
+        that a hash of source, target and switch gives.
+
+    Returns
+    -------
+    first, length, edges
+        Message m uses ``edges[first[m] : first[m] + length[m]]``.
+    lost
+        A message without a route, or NONE.
+    """
+    messages, nodes = len(source), len(wiring.parent)
+    first, length = np.zeros(messages, np.int64), np.zeros(messages, np.int64)
+    edges, used = np.empty(4 * messages + nodes, np.int64), 0
+    found = Search(
+        np.zeros(nodes, np.int64),
+        np.empty(nodes, np.int64),
+        np.empty(nodes, np.int64),
+        np.empty(nodes, np.int64),
+        np.empty(nodes, np.int64),
+        np.empty(nodes, np.int64),
+    )
+    # The messages to each attachment as a chain, in the order in which they are given.
+    begin, following = np.full(nodes, NONE), np.full(messages, NONE)
+    for m in range(messages - 1, -1, -1):
+        goal = wiring.anchor[target[m]]
+        following[m], begin[goal] = begin[goal], m
+    turn = 0
+    for m in range(messages):
+        goal = wiring.anchor[target[m]]
+        if begin[goal] != m:
+            continue
+        turn += 1
+        lost = search(wiring, found, turn, goal, source, m, following)
+        if lost != NONE:
+            return first, length, edges, lost
+        edges, used = walk(
+            wiring,
+            found,
+            turn,
+            (source, target),
+            (m, following),
+            by_target,
+            first,
+            length,
+            edges,
+            used,
+        )
+    for m in range(messages):
+        for edge in edges[first[m] : first[m] + length[m]]:
+            if edge == NONE:  # a one-way link, against its direction
+                return first, length, edges, m
+    return first, length, edges[:used], NONE

@@ -1,0 +1,263 @@
+"""What the shared network plays: messages, plans in stages, plans message by message.
+
+The compiled loops know flows and ranks by their places in an arena.  Places are kept and
+used again, so that a message costs no new arrays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.engine import Activity
+from simulator.engine.deferred import Interval
+from simulator.network.collectives import Plan
+from simulator.network.fabric import MESSAGE_KINDS, Play, Prepared
+from simulator.network.placing import Flows, Messages
+from simulator.network.play import TogetherPlay
+
+if TYPE_CHECKING:
+    from simulator.network.shared import SharedNetwork
+
+Result = Callable[[int], Any]
+Floats = NDArray[np.float64]
+
+
+class Waiter(Protocol):
+    """Somebody who waits for a flow, or for a rank of a plan."""
+
+    def over(self, place: int, now: float) -> None: ...
+
+
+class Score(Protocol):
+    """A plan that a network has prepared and can begin any number of times."""
+
+    def play(self, prepared: Prepared, kind: str, result: Result) -> Play: ...
+
+
+class Way(NamedTuple):
+    """How messages get from one node to another: places not in use, flow and carrier."""
+
+    free: list[int]
+    flow: Flows
+    carrier: int
+
+
+class Message:
+    """One message on its way; *delivered* is called with its begin and end."""
+
+    __slots__ = ("_begin", "_delivered", "_kind", "_nbytes", "_network", "_way")
+
+    def __init__(
+        self,
+        network: SharedNetwork,
+        way: Way,
+        kind: int,
+        nbytes: float,
+        delivered: Callable[[float, float], None],
+    ):
+        self._network, self._way, self._kind = network, way, kind
+        self._nbytes, self._delivered, self._begin = nbytes, delivered, network.env._now
+        place = way.free.pop() if way.free else self._made()
+        network.arena.amount[place] = nbytes
+        network.start(place, self)
+
+    def _made(self) -> int:
+        arena = self._network.arena
+        place = arena.add_flows(*self._way.flow)
+        arena.fluid.flows[place].jitters = 1
+        return place
+
+    def over(self, place: int, now: float) -> None:
+        self._way.free.append(place)
+        network = self._network
+        network.sent += self._nbytes
+        network.record(self._way.carrier, self._kind, self._nbytes, self._begin, now)
+        self._delivered(self._begin, now)
+
+
+class Staged:
+    """A plan as one flow per round, which follow one another."""
+
+    def __init__(self, network: SharedNetwork, flows: Flows, plan: Plan, number: int):
+        self._network, self._flows, self._free = network, flows, list[int]()
+        self._rounds = [
+            (part.repeat, sum(len(pairs.source) for pairs, _ in part.transfers))
+            for part in plan.rounds
+        ]
+        self._random = None if network.jitter is None else network.jitter.generator(number)
+
+    def play(self, prepared: Prepared, kind: str, result: Result) -> Play:
+        network = self._network
+
+        def begin(event: Activity) -> None:
+            if not len(self._flows.first):
+                event.finish(0.0, late=lambda: result(0))
+                return
+            place = self._free.pop() if self._free else self._made()
+            _Chain(network, self, place, prepared, kind, event, result)
+
+        label = f"{kind} of {prepared.name}"
+        return TogetherPlay(network.env, prepared.plan.ranks, result, label, begin)
+
+    def _made(self) -> int:
+        arena, count = self._network.arena, len(self._flows.first)
+        place = arena.add_flows(*self._flows)
+        arena.fluid.flows.following[place : place + count - 1] = range(place + 1, place + count)
+        return place
+
+    def delays(self) -> Floats:
+        """Seconds before each stage shares bandwidth, with random ones.
+
+        A round waits for the latest of its messages, so for each repetition the maximum of
+        as many exponential delays is drawn.
+        """
+        jitter, random = self._network.jitter, self._random
+        assert jitter is not None
+        assert random is not None
+        extra = [
+            -jitter.mean * np.log1p(-(random.random(repeat) ** (1.0 / max(1, count)))).sum()
+            for repeat, count in self._rounds
+        ]
+        result: Floats = self._flows.delay + np.array(extra)
+        return result
+
+    def give_back(self, place: int) -> None:
+        """The flows from *place* on are not in use any more."""
+        self._free.append(place)
+
+
+class _Chain:
+    """The stages of one collective, under way."""
+
+    def __init__(
+        self,
+        network: SharedNetwork,
+        score: Staged,
+        place: int,
+        prepared: Prepared,
+        kind: str,
+        event: Activity,
+        result: Result,
+    ):
+        self._network, self._score, self._place, self._event = network, score, place, event
+        self._prepared, self._kind, self._result = prepared, kind, result
+        self._begin = network.env._now
+        event.busy = ((self._begin, math.inf),)
+        last = place + len(prepared.plan.rounds) - 1
+        if network.jitter is not None:
+            network.arena.fluid.flows.delay[place : last + 1] = score.delays()
+        network.start(place, self, last)
+
+    def over(self, place: int, now: float) -> None:
+        del place  # of the last stage
+        self._score.give_back(self._place)
+        prepared, begin = self._prepared, self._begin
+        kind, nbytes = MESSAGE_KINDS.index(self._kind), prepared.price.nbytes
+        self._network.sent += nbytes
+        self._network.record(prepared.carrier, kind, nbytes, begin, now)
+        self._event.fire(self._result(0), ((begin, now),))
+
+
+class ByMessage:
+    """A plan as its messages: every rank has its own end."""
+
+    def __init__(self, network: SharedNetwork, listed: Messages, plan: Plan, nodes: Sequence[str]):
+        self._network, self._listed, self._plan = network, listed, plan
+        self._free: list[int] = []  # places of first ranks
+        self._nodes = list(nodes)
+        self._carriers: list[int] = []
+        self._entries: int | None = None
+
+    def play(self, prepared: Prepared, kind: str, result: Result) -> Play:
+        place = self._free.pop() if self._free else self._made(kind)
+        return _Ranks(self._network, self, place, prepared, kind, result)
+
+    @property
+    def ranks(self) -> int:
+        return self._plan.ranks
+
+    def give_back(self, place: int) -> None:
+        """The ranks from *place* on have left."""
+        self._free.append(place)
+
+    def _made(self, kind: str) -> int:
+        arena, listed = self._network.arena, self._listed
+        if self._entries is None:
+            self._entries = arena.add_entries(listed.entries, listed.refs)
+            self._carriers = self._named()
+        flow = arena.add_flows(*listed.flows)
+        place = arena.add_ranks(flow, self._entries + listed.first, self._entries + listed.last)
+        flows = arena.fluid.flows[flow : flow + len(listed.source)]
+        flows.source, flows.target = place + listed.source, place + listed.target
+        flows.jitters = listed.flows.length > 0
+        flows.recorded = self._network.recorded
+        used = arena.carriers[flow : flow + len(listed.source)]
+        used[:, 0], used[:, 1] = self._carriers, MESSAGE_KINDS.index(kind)
+        if not self._plan.root_waits and self._plan.root is not None:
+            arena.fluid.ranks[place + self._plan.root].hands_over = 1
+        return place
+
+    def _named(self) -> list[int]:
+        """A carrier for each distinct message."""
+        nodes, carrier_of = self._nodes, self._network.carrier_of
+        ends = zip(self._listed.source.tolist(), self._listed.target.tolist(), strict=True)
+        return [carrier_of(nodes[source], nodes[target]) for source, target in ends]
+
+
+class _Ranks:
+    """The ranks of one collective, under way."""
+
+    def __init__(
+        self,
+        network: SharedNetwork,
+        score: ByMessage,
+        place: int,
+        prepared: Prepared,
+        kind: str,
+        result: Result,
+    ):
+        self._network, self._score, self._place = network, score, place
+        self._prepared, self._kind, self._result = prepared, kind, result
+        self._left, self._times = 0, (math.inf, -math.inf)
+        self._events: dict[int, Activity] = {}
+        self._busy: dict[int, tuple[Interval, ...]] = {}
+
+    def wait(self, rank: int) -> Activity:
+        event = Activity(self._network.env, self._describe(rank))
+        self._events[rank] = event
+        return event
+
+    def enter(self, rank: int) -> None:
+        self._busy[rank] = ()
+        self._network.enter(self._place + rank, self)
+
+    def under_way(self, place: int, begin: float, end: float) -> None:
+        """The rank at *place* had messages under way from *begin* to *end*."""
+        self._busy[place - self._place] += ((begin, end),)
+        self._times = min(begin, self._times[0]), max(end, self._times[1])
+
+    def still(self, place: int, since: float | None) -> None:
+        """The run ends; the rank at *place* has messages under way *since* then, if any."""
+        rank = place - self._place
+        now = () if since is None else ((since, math.inf),)
+        self._events[rank].busy = (*self._busy[rank], *now)
+
+    def _describe(self, rank: int) -> Callable[[], str]:
+        return lambda: f"{self._kind} of {self._prepared.name} (rank {rank})"
+
+    def over(self, place: int, now: float) -> None:
+        del now
+        rank = -2 - place - self._place
+        self._left += 1
+        if self._left == self._score.ranks:
+            self._score.give_back(self._place)
+            begin, end = self._times
+            if end >= begin and not self._network.by_message:
+                kind, prepared = MESSAGE_KINDS.index(self._kind), self._prepared
+                self._network.record(prepared.carrier, kind, prepared.price.nbytes, begin, end)
+        self._events.pop(rank).fire(self._result(rank), self._busy.pop(rank))
