@@ -45,7 +45,7 @@ def test_five_mistakes_give_five_located_messages():
     ("text", "message"),
     [
         ("seeds: 3", "x.yaml:1:1: seeds: no such setting; did you mean 'seed'?"),
-        ("topology: {kind: tours}", "topology: no kind 'tours'; known: star, two-level"),
+        ("topology: {kind: tours}", "topology: no kind 'tours'; did you mean 'torus'?"),
         ("topology: {hosts: 2.0}", "topology.hosts: expected a whole number, not 2.0"),
         ("topology: {hosts: true}", "topology.hosts: expected a whole number, not True"),
         ("topology: {hosts: '2'}", "topology.hosts: expected a whole number, not '2'"),
