@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from simpy.events import Event
 
+from simulator.engine import Clock
 from simulator.network.collectives import Plan
 from simulator.network.link import Links
 from simulator.network.routing import Router
@@ -28,6 +29,9 @@ MESSAGE_KINDS = (
     "all-gather",
     "reduce-scatter",
     "barrier",
+    "gather",
+    "scatter",
+    "all-to-all",
 )
 
 
@@ -139,6 +143,7 @@ class Network(Protocol):
     what was carried until then.
     """
 
+    env: Clock
     links: Links
     router: Router
     carriers: list[Carrier]

@@ -17,6 +17,7 @@ from simpy.events import Event
 from simulator.engine import Deferred, in_order
 from simulator.engine.values import frozen
 from simulator.errors import GroupError
+from simulator.network.choice import chosen, hosts_of
 from simulator.network.collectives import COLLECTIVES, Collective, Plan, in_sequence
 from simulator.network.fabric import Network, Play, Prepared
 from simulator.network.payload import Fused, Payload
@@ -150,10 +151,7 @@ class Group:
         self._calls = [0] * self.size
         self._open: dict[int, _Call] = {}
         self._prepared: dict[tuple[str, float], Prepared] = {}
-        ranks: dict[str, list[int]] = {}
-        for rank, node in enumerate(self.nodes):
-            ranks.setdefault(network.router.host[node], []).append(rank)
-        self._hosts = list(ranks.values())
+        self._hosts = hosts_of(network, self.nodes)
 
     def mean(self, rank: int, value: Array | Deferred, nbytes: float | None = None) -> Event:
         """Event whose value is the mean over all contributions."""
@@ -270,16 +268,12 @@ class Group:
 
     def _choose(self, nbytes: float) -> Plan:
         """The all-reduce that was asked for, or the cheapest one; says which and why."""
-        makers = COLLECTIVES["all-reduce"]
-        if self._how.all_reduce != "auto":
-            self.choices[nbytes] = f"{self._how.all_reduce}, as the scenario says"
-            return self._in_pieces(makers[self._how.all_reduce], nbytes)
-        plans = {name: self._in_pieces(make, nbytes) for name, make in makers.items()}
-        prices = {
-            name: self.network.price(plan, self.nodes).seconds for name, plan in plans.items()
-        }
-        best = min(prices, key=prices.__getitem__)
-        listed = ", ".join(f"{name} {seconds:.6g} s" for name, seconds in prices.items())
-        why = "the cheapest by the alpha-beta model" if len(set(prices.values())) > 1 else "any"
-        self.choices[nbytes] = f"{best}, {why} for {nbytes:.6g} B: {listed}"
-        return plans[best]
+        plan, name, why = chosen(
+            self.network,
+            self.nodes,
+            COLLECTIVES["all-reduce"],
+            self._how.all_reduce,
+            lambda make: self._in_pieces(make, nbytes),
+        )
+        self.choices[nbytes] = f"{name} for {nbytes:.6g} B, {why}"
+        return plan

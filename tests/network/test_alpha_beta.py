@@ -202,7 +202,7 @@ def test_auto_takes_the_cheapest_and_says_why():
         for name, make in COLLECTIVES["all-reduce"].items()
     }
     assert plan.name.startswith(min(prices, key=prices.get))
-    assert "the cheapest by the alpha-beta model for 100 B" in small.choices[100.0]
+    assert "for 100 B, the cheapest by the alpha-beta model: ring" in small.choices[100.0]
 
 
 def test_a_group_of_one_waits_for_nothing():

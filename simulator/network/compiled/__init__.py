@@ -43,8 +43,9 @@ def _jit(function: Compiled, **options: Any) -> Compiled:
 @contextmanager
 def _kept_in(folder: str) -> Iterator[None]:
     """Let numba keep what it compiles in *folder*; "" is its own choice."""
-    from numba import config
+    import numba
 
+    config: Any = numba.config  # whose names are made when it is imported
     before = config.CACHE_DIR
     config.CACHE_DIR = folder
     try:

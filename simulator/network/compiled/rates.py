@@ -19,6 +19,7 @@ def link_up(net: Fluid, f: int) -> None:
     """Flow *f* begins to share its links."""
     flow, now = net.flows[f], net.tally[0].now
     flow.state, flow.remaining, flow.since, flow.rate = MOVING, flow.amount, now, 0.0
+    flow.limit, flow.lead = NONE, 0.0
     for at in range(flow.first, flow.last):
         hop = net.hops[at]
         link = net.links[hop.link]
@@ -43,6 +44,10 @@ def carry(net: Fluid, f: int) -> None:
     moved = flow.rate * (now - flow.since)
     if moved > 0.0:
         flow.remaining -= moved
+        # Majority vote: the link that limits more than half of the bytes wins.
+        flow.lead += moved if flow.full == flow.limit else -moved
+        if flow.lead < 0.0:
+            flow.limit, flow.lead = flow.full, -flow.lead
         count, bins = net.bins.shape[1], net.bins
         width = net.tally[0].width
         while now > width * count:  # twice as long intervals
@@ -145,7 +150,8 @@ def settle(net: Fluid) -> None:
             hop = net.hops[place]
             link = net.links[hop.link]
             alone = alone and link.count == 1
-            rate = min(rate, link.capacity / hop.share)
+            if link.capacity / hop.share < rate:
+                rate, flow.full = link.capacity / hop.share, hop.link
         if alone:
             flow.mark, flow.fresh = count.turn, rate
             _fresh_rate(net, f)

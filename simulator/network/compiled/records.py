@@ -32,7 +32,10 @@ FLOW = np.dtype(
         ("remaining", "f8"),  # bytes at time `since`
         ("since", "f8"),
         ("rate", "f8"),
-        ("fresh", "f8"),  # its rate in the solution that is being made
+        ("fresh", "f8"),  # its rate in the solution that is being made,
+        ("full", "i8"),  # and the link that sets it
+        ("limit", "i8"),  # the link that has set it for most of its bytes, or NONE
+        ("lead", "f8"),  # by how many bytes that link leads
         ("mark", "i8"),  # turn in which it was last visited
         ("solved", "i8"),  # turn in which its rate was last fixed
         ("group", "i8"),  # where it stands in the agenda, or NONE

@@ -82,7 +82,8 @@ def share_out(
 ) -> None:
     """Write the fair rates of the first *met* of *some_flows* into their field `fresh`.
 
-    *some_links* are all the links that they use; *levels* and *order* are work space.
+    The link that is full at that rate goes into `full`.  *some_links* are all the links
+    that they use; *levels* and *order* are work space.
     """
     for at in range(reached):
         link = links[some_links[at]]
@@ -118,7 +119,7 @@ def share_out(
                 if flow.solved != turn:
                     flow.solved = turn
                     without -= 1
-                    flow.fresh = level * flow.weight
+                    flow.fresh, flow.full = level * flow.weight, order[0]
                     for other in range(flow.first, flow.last):
                         link, share = links[hops[other].link], hops[other].share
                         link.left = max(0.0, link.left - share * flow.fresh)
