@@ -33,6 +33,8 @@ figures: $(READY)
 	$(BIN)/paceline sweep quickstart --nodes 2,4 \
 	    --grid algorithm.kind=sync-sgd,layered-sgd,dc-s3gd,async-ps -o demo -q
 	$(BIN)/paceline plot demo --kind accuracy --kind timeline -o docs/figures
+	$(BIN)/paceline sweep shared-spine -S stop.steps=40 --grid algorithm.kind=sync-sgd,layered-sgd,async-ps -o demo/spine -q
+	$(BIN)/paceline plot demo/spine --kind links -o docs/figures
 
 clean:
 	rm -rf $(VENV) demo out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.errors import ResultError
 from analysis.load import Run
 from analysis.plots import draw
+from analysis.topology import draw_graph
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,3 +78,25 @@ def _line(cells: Any) -> str:
 
 def _cell(value: Any) -> str:
     return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def save_topology(graph: Mapping[str, Any], path: Path) -> None:
+    """Draw a topology into a file; its suffix is the format.
+
+    Raises
+    ------
+    ResultError
+        If there is no such format, or the file cannot be written.
+    """
+    import matplotlib.style
+    from matplotlib.figure import Figure
+
+    suffix = path.suffix.lstrip(".")
+    if suffix not in _METADATA:
+        raise ResultError(f"{path}: no format {path.suffix!r}; known: .{', .'.join(_METADATA)}")
+    with matplotlib.style.context(Path(__file__).with_name("paper.mplstyle")):
+        figure = Figure(figsize=(7.0, 4.0))
+        ax = figure.subplots()
+        draw_graph(graph, ax)
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+        _save(figure, path, suffix)

@@ -60,6 +60,28 @@ class Run:
                 f"{path} is damaged ({error}); remove the folder and run again"
             ) from None
 
+    def topology(self) -> dict[str, Any]:
+        """Nodes and links of the cluster, with positions.
+
+        Raises
+        ------
+        ResultError
+            If there is no such file, or it is damaged.
+        """
+        path = self.folder / "topology.json.gz"
+        try:
+            with gzip.open(path, "rt") as stream:
+                found = json.load(stream)
+        except FileNotFoundError:
+            raise ResultError(
+                f"{self.folder} has no topology.json.gz; it was made by an older version, run again"
+            ) from None
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            raise ResultError(
+                f"{path} is damaged ({error}); remove the folder and run again"
+            ) from None
+        return found  # type: ignore[no-any-return]
+
     def settings(self) -> dict[str, Any]:
         """Every setting of the resolved scenario in SI units, by dotted path."""
         return dict(_flat(self.manifest["scenario"]))

@@ -45,14 +45,18 @@ def _varying(runs: Sequence[Run], by: str) -> list[str]:
     Settings of the algorithm count only among runs of the same algorithm.
     """
     all_settings = [run.settings() for run in runs]
+    sizes = [run.key[1] for run in runs]
     varying = []
     for path in dict.fromkeys(path for settings in all_settings for path in settings):
         if path in (by, "seed", "name", "topology.hosts") or path.startswith("record."):
             continue
-        values: dict[str, Any] = {}
-        for settings in all_settings:
-            special = path.startswith("algorithm.") and path != "algorithm.kind"
-            own = settings["algorithm.kind"] if special else ""
+        values: dict[Any, Any] = {}
+        for settings, size in zip(all_settings, sizes, strict=True):
+            own: Any = ""
+            if path.startswith("algorithm.") and path != "algorithm.kind":
+                own = settings["algorithm.kind"]
+            elif path.startswith("topology."):  # a fat tree's k follows from its size
+                own = size
             if path in settings and values.setdefault(own, settings[path]) != settings[path]:
                 varying.append(path)
                 break
@@ -78,6 +82,29 @@ def numbers(run: Run) -> dict[str, float | None]:
         for key, value in flat.items()
         if key not in other and (value is None or isinstance(value, int | float))
     }
+
+
+def busiest(run: Run) -> tuple[str, str, float] | None:
+    """Source, target and utilisation of the link direction that was used most, if any was."""
+    links = run.table("links")
+    if not len(links) or not links["utilisation"].max() > 0:
+        return None
+    at = int(links["utilisation"].to_numpy().argmax())
+    source, target = (str(links[name].iloc[at]) for name in ("source", "target"))
+    return source, target, float(links["utilisation"].iloc[at])
+
+
+def bottleneck(runs: Sequence[Run]) -> str | None:
+    """The link direction that *runs* used most, over the seeds, in words.
+
+    Utilisation is over a whole run: a link that is full while workers wait for it and idle
+    while they compute has a lower one.
+    """
+    found = [one for one in map(busiest, runs) if one is not None]
+    if not found:
+        return None
+    source, target, used = max(found, key=lambda one: one[2])
+    return f"{source} -> {target} ({used:.0%})"
 
 
 def comparison(
@@ -118,6 +145,7 @@ def comparison(
         for part in PARTS:
             share = middle([_share(run, part) for run in members])
             row[part.removesuffix("_s")] = None if share is None else f"{share:.0%}"
+        row["busiest link"] = bottleneck(members)
         row["status"] = ", ".join(sorted({run.summary["status"] for run in members}))
         rows.append(row)
     sign = -1 if metric in MORE_IS_BETTER else 1

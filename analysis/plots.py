@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.errors import ResultError
+from analysis.labels import text
+from analysis.links import heat_map, over_time
 from analysis.load import Run
 from analysis.metrics import PARTS, grouped
 from analysis.timeline import COLOURS, STEPS, timeline
@@ -25,15 +27,6 @@ LABELS = {
     "time_s": "simulated time (s)",
     "samples": "samples",
 }
-
-
-def text(name: object) -> str:
-    """*name* as matplotlib should show it: no mathematics in it.
-
-    >>> text("a$b$")
-    'a\\\\$b\\\\$'
-    """
-    return str(name).replace("$", r"\$")
 
 
 def curve(members: Sequence[Run], x: str, y: str, ax: Axes, label: str, number: int) -> Axes:
@@ -222,6 +215,8 @@ DRAW: dict[str, Callable[[Sequence[Run], Figure, str], None]] = {
     "target": target,
     "breakdown": breakdown,
     "timeline": lanes,
+    "links": heat_map,
+    "link-history": over_time,
 }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from simulator.cli.inspecting import init, list_, schema, validate
+from simulator.cli.networks import collectives, flows, topology
 from simulator.cli.output import remark
 from simulator.cli.results import compare, plot
 from simulator.cli.running import run, sweep
@@ -33,7 +34,20 @@ def cli() -> None:
     """
 
 
-for command in (run, sweep, compare, plot, validate, init, list_, schema):
+COMMANDS = (
+    run,
+    sweep,
+    compare,
+    plot,
+    validate,
+    init,
+    list_,
+    schema,
+    collectives,
+    flows,
+    topology,
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

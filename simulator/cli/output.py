@@ -41,11 +41,18 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD)
     for name in rows[0] if rows else []:
-        numeric = all(isinstance(row[name], int | float | None) for row in rows)
+        numeric = all(_is_number(row[name]) for row in rows)
         table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(plain(value)) for value in row.values()))
     console(sys.stdout).print(table)
+
+
+def _is_number(value: Any) -> bool:
+    """Is this a number, or text that looks like one?"""
+    if isinstance(value, str):
+        return value.removesuffix("%").lstrip("+-").replace(".", "", 1).isdigit() or value == "-"
+    return isinstance(value, int | float | None)
 
 
 def remark(text: str, quiet: bool = False) -> None:

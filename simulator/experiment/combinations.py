@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from simulator.engine import Streams
 from simulator.errors import DataError, InvalidInput
+from simulator.experiment.networking import contradictions, cost_table
+from simulator.experiment.references import resolve
 from simulator.experiment.scenario import Scenario, Stop
 from simulator.learning import Data
 from simulator.registry import Checked
@@ -18,7 +20,11 @@ MAX_WORKER_STEPS = 1_000_000_000
 
 def impossible(scenario: Scenario) -> Iterator[tuple[str, str]]:
     """What *scenario* asks for that cannot be had together: (path, message)."""
+    if unusable := list(_unusable(scenario)):  # then nothing is known of the cluster
+        yield from unusable
+        return
     workers, hosts = scenario.topology.workers, scenario.topology.hosts
+    yield from _network(scenario)
     parts: list[tuple[str, Any]] = [("algorithm", scenario.algorithm)]
     parts += [(f"stragglers.{i}", model) for i, model in enumerate(scenario.stragglers)]
     for path, part in parts:
@@ -34,6 +40,36 @@ def impossible(scenario: Scenario) -> Iterator[tuple[str, str]]:
     if getattr(optimizer, "nesterov", False) and not getattr(optimizer, "momentum", 0):
         yield "learning.optimizer.nesterov", "needs a momentum above 0"
     yield from _unlearnable(scenario, workers)
+
+
+def _unusable(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """A topology that cannot be, or a file of one that cannot be read."""
+    topology: Any = scenario.topology
+    try:
+        if path := getattr(topology, "path", None):
+            resolve(path, scenario.folder, scenario.allow_outside)
+    except InvalidInput as error:
+        yield "topology.path", str(error)
+        return
+    try:
+        workers, hosts = topology.workers, topology.hosts
+        if isinstance(topology, Checked):
+            topology.check(workers, hosts)
+    except InvalidInput as error:
+        yield "topology", str(error)
+
+
+def _network(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """Settings of the network that contradict each other, or the topology."""
+    network = scenario.network
+    graph = scenario.topology.build() if network.links or network.background else None
+    for path, message in contradictions(network, graph):
+        yield f"network.{path}", message
+    for number, costs in enumerate(network.costs):
+        try:
+            cost_table(replace(network, costs=(costs,)), scenario.folder, scenario.allow_outside)
+        except InvalidInput as error:
+            yield f"network.costs.{number}", str(error)
 
 
 def _endless(scenario: Scenario) -> Iterator[tuple[str, str]]:

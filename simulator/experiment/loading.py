@@ -19,6 +19,7 @@ from simulator.errors import (
 from simulator.experiment.combinations import impossible
 from simulator.experiment.document import Document, keys_of, parse_value, read
 from simulator.experiment.explain import known_names, validate
+from simulator.experiment.resizing import located, resize
 from simulator.experiment.scenario import Scenario
 from simulator.experiment.settings import settings_for
 
@@ -150,6 +151,7 @@ def check(document: Document, allow_outside: bool = False) -> Scenario:
     ScenarioError
         With all mistakes at once.
     """
+    resize(document)
     model = settings_for(Scenario)
     try:
         scenario = _built(validate(model, document), document, allow_outside)
@@ -176,7 +178,12 @@ def check(document: Document, allow_outside: bool = False) -> Scenario:
 
 def _built(settings: Any, document: Document, allow_outside: bool) -> Scenario:
     scenario: Scenario = settings.build()
-    return replace(scenario, folder=document.folder, allow_outside=allow_outside)
+    return replace(
+        scenario,
+        topology=located(scenario.topology, document),
+        folder=document.folder,
+        allow_outside=allow_outside,
+    )
 
 
 def _impossible(scenario: Scenario, document: Document) -> list[Problem]:

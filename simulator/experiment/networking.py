@@ -54,8 +54,13 @@ class NetworkSettings:
     costs: tuple[MeasuredCosts, ...] = ()
 
 
-def contradictions(settings: NetworkSettings, graph: nx.Graph[str]) -> Iterator[tuple[str, str]]:
-    """What *settings* ask for that cannot be had on *graph*: (path below network, message)."""
+def contradictions(
+    settings: NetworkSettings, graph: nx.Graph[str] | None
+) -> Iterator[tuple[str, str]]:
+    """What *settings* ask for that cannot be had: (path below network, message).
+
+    *graph* is needed where they name links or nodes.
+    """
     if settings.fidelity not in SHARED:
         for name in ("jitter", "links", "background"):
             if getattr(settings, name):
@@ -68,7 +73,8 @@ def contradictions(settings: NetworkSettings, graph: nx.Graph[str]) -> Iterator[
         yield "costs", "is missing; fidelity table needs measured collectives"
     if settings.fidelity != "table" and settings.costs:
         yield "costs", f"has no effect in fidelity {settings.fidelity}; use table"
-    yield from misplaced(graph, settings.links, settings.background)
+    if graph is not None:
+        yield from misplaced(graph, settings.links, settings.background)
 
 
 def cost_table(settings: NetworkSettings, folder: Path, allow_outside: bool) -> CostTable:

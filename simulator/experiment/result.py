@@ -40,6 +40,8 @@ class Result:
         What else belongs into the manifest: choices of collectives, ignored settings.
     warnings
         What a user should know.
+    picture
+        The topology as `analysis` draws it.
     """
 
     scenario: Scenario
@@ -47,6 +49,7 @@ class Result:
     tables: Mapping[str, Columns]
     details: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    picture: Mapping[str, Any] = field(default_factory=dict)
 
     def to_frame(self, table: str = "evaluations") -> pd.DataFrame:
         """One of the tables as a pandas frame."""

@@ -16,6 +16,7 @@ import topologies
 from simulator.cluster import Cluster, ComputeModel, Job, Progress, StopRule
 from simulator.engine import Clock, Stalled, Streams, Trace
 from simulator.experiment.networking import build_network, cost_table
+from simulator.experiment.pictures import picture
 from simulator.experiment.result import Result, summarise, tables_of
 from simulator.experiment.scenario import Scenario
 from simulator.learning import Data
@@ -160,4 +161,5 @@ def _result(
         tables_of(cluster, end, scenario),
         details,
         tuple(warnings),
+        picture(cluster.network.router.graph),
     )

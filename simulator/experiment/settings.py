@@ -22,12 +22,12 @@ class Settings(BaseModel):
     """A strict, frozen model of one dataclass."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-    target: ClassVar[type]
+    describes: ClassVar[type]
 
     def build(self) -> Any:
         """The dataclass instance that these settings describe."""
-        names = (field.name for field in settable(self.target))
-        return self.target(**{name: _built(getattr(self, name)) for name in names})
+        names = (field.name for field in settable(self.describes))
+        return self.describes(**{name: _built(getattr(self, name)) for name in names})
 
 
 def _built(value: Any) -> Any:
@@ -65,7 +65,7 @@ def _derived(cls: type, defaults: Any) -> type[Settings]:
         annotation = _annotation(hints[item.name], default)
         fields[item.name] = (annotation, _as_settings(annotation, default))
     model = create_model(cls.__name__, __base__=Settings, __doc__=summary(cls), **fields)
-    model.target = cls
+    model.describes = cls
     return model
 
 

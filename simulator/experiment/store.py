@@ -148,6 +148,8 @@ def _files(result: Result, trace: bool) -> Iterator[tuple[str, bytes]]:
     yield "summary.json", _json(dict(result.summary))
     for name, columns in sorted(result.tables.items()):
         yield name + TABLE_SUFFIX, _gzip(table_text(columns))
+    if result.picture:
+        yield "topology.json.gz", _gzip(json.dumps(result.picture))
     if trace:
         for rank, text in rank_traces(result):
             yield f"trace/rank{rank}.json.gz", _gzip(text)

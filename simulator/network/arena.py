@@ -98,8 +98,9 @@ class Arena:
         new = self.fluid.flows[flow : flow + count]
         new.amount, new.delay, new.weight = size, delay, 1.0
         new.first, new.last = hop + first, hop + first + length
-        for name in ("following", "source", "target", "group"):
+        for name in ("lead", "following", "source", "target", "group"):
             new[name] = NONE
+        new.width = 0
         new.jitters = new.recorded = 0
         steps = self.fluid.hops[hop : hop + len(hops["link"])]
         steps.link, steps.direction, steps.share = hops["link"], hops["direction"], hops["share"]

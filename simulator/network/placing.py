@@ -11,7 +11,7 @@ from simulator.errors import InvalidInput
 from simulator.network.collectives import Plan, Round
 from simulator.network.compiled.records import ENTRY
 from simulator.network.link import Links
-from simulator.network.pricing import Placement, latency_of, load_of
+from simulator.network.pricing import Placement
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -63,35 +63,72 @@ class Messages(NamedTuple):
     last: Ints
 
 
-def stages(plan: Plan, place: Placement, links: Links, overhead: float) -> Flows:
-    """One flow for each round of *plan*, with its repetitions.
+class Stages(NamedTuple):
+    """A plan as few flows: those of a round begin together, and the next round after them.
 
-    The rate of the flow is the rate of *one* message: a link direction that n messages of
-    the largest size cross at the same time is used n times over, and the size is that of
-    the largest message times the repetitions.
+    Attributes
+    ----------
+    flows
+        Of all rounds, one after the other.
+    width
+        How many flows each round has, shape (rounds,).
+    repeat, messages
+        Of each flow the repetitions of its round, and its messages in one of them.
     """
-    first, length, size, delay, parts = [], [], [], [], []
-    used = 0
+
+    flows: Flows
+    width: Ints
+    repeat: Ints
+    messages: Ints
+
+
+def stages(plan: Plan, place: Placement, links: Links, overhead: float) -> Stages:
+    """Few flows for each round of *plan*, with its repetitions: one for each latency.
+
+    The rate of a flow is the rate of *one* of its messages: a link direction that n
+    messages of the largest size cross at the same time is used n times over, and the
+    size is that of the largest message times the repetitions.  Messages of different
+    latency are flows of their own, so that near ones which wait for a busy link are not
+    charged the latency of far ones as well.
+    """
+    rows: list[tuple[float, float, int, int]] = []  # size, delay, repetitions, messages
+    width, parts = [], []
     for part in plan.rounds:
-        load = load_of(part, place, len(links.ends))
-        edges = np.flatnonzero(load)
-        largest = max((nbytes for _, nbytes in part.transfers), default=0.0)
-        outside = any(place(pairs).outside for pairs, _ in part.transfers)
-        parts.append((edges, load[edges] / largest if largest else load[edges]))
-        first.append(used)
-        length.append(len(edges))
-        used += len(edges)
-        size.append(part.repeat * largest)
-        delay.append(part.repeat * (latency_of(part, place) + (overhead if outside else 0.0)))
-    edges = np.concatenate([edges for edges, _ in parts] or [np.zeros(0, np.int64)])
-    share = np.concatenate([share for _, share in parts] or [np.zeros(0)])
-    return Flows(
-        np.array(first, np.int64),
-        np.array(length, np.int64),
-        np.array(size, float),
-        np.array(delay, float),
-        {"link": links.medium[edges], "direction": edges, "share": share},
+        load: dict[float, Floats] = {}
+        largest: dict[float, float] = {}
+        count: dict[float, int] = {}
+        for pairs, nbytes in part.transfers:
+            for alike in place(pairs):
+                latency = round(alike.latency, 12)
+                bytes_on = load.setdefault(latency, np.zeros(len(links.ends)))
+                bytes_on[alike.edges] += nbytes * alike.messages
+                largest[latency] = max(nbytes, largest.get(latency, 0.0))
+                count[latency] = count.get(latency, 0) + alike.total
+        width.append(max(1, len(load)))
+        for latency, bytes_on in sorted(load.items()):
+            size = largest[latency]
+            edges = np.flatnonzero(bytes_on)
+            parts.append((edges, bytes_on[edges] / size if size else bytes_on[edges]))
+            delay = part.repeat * (latency + overhead)
+            rows.append((part.repeat * size, delay, part.repeat, count[latency]))
+        if not load:  # all inside their nodes
+            parts.append((np.zeros(0, np.int64), np.zeros(0)))
+            rows.append((0.0, 0.0, 0, 0))
+    length = np.array([len(edges) for edges, _ in parts], np.int64)
+    edges = _joined([edges for edges, _ in parts])
+    columns = [np.array(column) for column in zip(*rows, strict=True)] or [np.zeros(0)] * 4
+    flows = Flows(
+        np.cumsum(length) - length,
+        length,
+        columns[0],
+        columns[1],
+        {
+            "link": links.medium[edges],
+            "direction": edges,
+            "share": _joined([share for _, share in parts], float),
+        },
     )
+    return Stages(flows, np.array(width, np.int64), columns[2], columns[3])
 
 
 def messages(plan: Plan, place: Placement, links: Links, overhead: float) -> Messages:

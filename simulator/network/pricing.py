@@ -6,7 +6,7 @@ bandwidth (Hockney's model, with the ranks of a host sharing its links).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,24 +20,27 @@ from simulator.network.routing import Router, Routes
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+MOST_CLASSES = 8  # of latency; more are put together
+SAME_LATENCY = 1e-9  # relative
 
-class Placed(NamedTuple):
-    """Transfers between ranks that sit on nodes.
+
+class Alike(NamedTuple):
+    """Messages whose routes have the same latency.
 
     Attributes
     ----------
-    edges, messages
-        Link directions in use, and how many messages each of them carries.
     latency
-        The longest, s.
-    outside
-        How many messages leave their node.
+        Seconds.
+    edges, messages
+        Link directions in use, and how many of the messages each of them carries.
+    total
+        How many messages they are.
     """
 
+    latency: float
     edges: Ints
     messages: Ints
-    latency: float
-    outside: int
+    total: int
 
 
 class Placement:
@@ -54,20 +57,13 @@ class Placement:
     def __init__(self, router: Router, nodes: Sequence[str]):
         self._router = router
         self._numbers = np.array([router.node_number[node] for node in nodes], np.int64)
-        self._placed: dict[Pairs, Placed] = {}
+        self._placed: dict[Pairs, tuple[Alike, ...]] = {}
 
-    def __call__(self, pairs: Pairs) -> Placed:
+    def __call__(self, pairs: Pairs) -> tuple[Alike, ...]:
+        """The messages of *pairs* that leave their node, by the latency of their routes."""
         found = self._placed.get(pairs)
         if found is None:
-            routes = self.routes(pairs)  # not kept: for thousands of ranks they are large
-            carried = np.bincount(routes.edges, minlength=1)
-            edges = np.flatnonzero(carried)
-            found = self._placed[pairs] = Placed(
-                edges,
-                carried[edges],
-                float(routes.latency.max(initial=0.0)),
-                int(np.count_nonzero(routes.length)),
-            )
+            found = self._placed[pairs] = tuple(_by_latency(self.routes(pairs)))
         return found
 
     def routes(self, pairs: Pairs) -> Routes:
@@ -76,18 +72,46 @@ class Placement:
         return self._router.routes_between(source, target)
 
 
+def _by_latency(routes: Routes) -> Iterator[Alike]:
+    outside = routes.length > 0
+    if not outside.any():
+        return
+    latencies = routes.latency[outside]
+    least, most = float(latencies.min()), float(latencies.max())
+    if most - least <= SAME_LATENCY * most:  # the usual case, without a look at single messages
+        yield _alike(most, routes.edges, len(latencies))
+        return
+    steps = np.unique(np.round(latencies, 12))
+    if len(steps) > MOST_CLASSES:
+        steps = np.unique(np.quantile(latencies, np.linspace(0, 1, MOST_CLASSES + 1)[1:]))
+    group = np.minimum(np.searchsorted(steps, routes.latency - 1e-12), len(steps) - 1)
+    for number in range(len(steps)):
+        chosen = np.flatnonzero((group == number) & outside)
+        if len(chosen):
+            yield _alike(float(routes.latency[chosen].max()), edges_of(routes, chosen), len(chosen))
+
+
+def _alike(latency: float, used: Ints, count: int) -> Alike:
+    carried = np.bincount(used)
+    edges = np.flatnonzero(carried)
+    return Alike(latency, edges, carried[edges], count)
+
+
+def edges_of(routes: Routes, chosen: Ints) -> Ints:
+    """All link directions of the *chosen* messages, one after the other."""
+    length = routes.length[chosen]
+    before = np.repeat(routes.first[chosen] - np.cumsum(length) + length, length)
+    used: Ints = routes.edges[before + np.arange(length.sum())]
+    return used
+
+
 def load_of(part: Round, place: Placement, directions: int) -> Floats:
     """Bytes of one repetition of *part* on every link direction, shape (directions,)."""
     load = np.zeros(directions)
     for pairs, nbytes in part.transfers:
-        placed = place(pairs)
-        load[placed.edges] += nbytes * placed.messages
+        for alike in place(pairs):
+            load[alike.edges] += nbytes * alike.messages
     return load
-
-
-def latency_of(part: Round, place: Placement) -> float:
-    """The longest latency of a round, s."""
-    return max((place(pairs).latency for pairs, _ in part.transfers), default=0.0)
 
 
 def price(plan: Plan, place: Placement, links: Links, overhead: float = 0.0) -> Price:
@@ -95,13 +119,15 @@ def price(plan: Plan, place: Placement, links: Links, overhead: float = 0.0) -> 
     total, seconds, per_round, carried = np.zeros(len(links.ends)), 0.0, [], 0.0
     for part in plan.rounds:
         load = load_of(part, place, len(total))
-        outside = any(place(pairs).outside for pairs, _ in part.transfers)
-        alpha = latency_of(part, place) + (overhead if outside else 0.0)
+        outside = [alike for pairs, _ in part.transfers for alike in place(pairs)]
+        alpha = max((alike.latency + overhead for alike in outside), default=0.0)
         beta = float((shared(load, links) * links.seconds_per_byte).max(initial=0.0))
         per_round.append(alpha + beta)
         seconds += part.repeat * per_round[-1]
         total += part.repeat * load
-        carried += part.repeat * sum(nbytes * place(p).outside for p, nbytes in part.transfers)
+        carried += part.repeat * sum(
+            nbytes * alike.total for pairs, nbytes in part.transfers for alike in place(pairs)
+        )
     edges = np.flatnonzero(total)
     return Price(seconds, tuple(per_round), carried, edges, total[edges])
 

@@ -86,7 +86,7 @@ class Router:
     """
 
     def __init__(self, graph: nx.Graph[str], links: Links, policy: str = "d-mod-k"):
-        self.links, self._graph, self._by_target = links, graph, policy == "d-mod-k"
+        self.links, self.graph, self._by_target = links, graph, policy == "d-mod-k"
         self.host = {node: _host(graph, node) for node in graph}
         self.nodes = list(graph)
         self.node_number = {node: number for number, node in enumerate(self.nodes)}
@@ -139,7 +139,7 @@ class Router:
     def _wiring(self) -> Wiring:
         from simulator.network.wiring import wire
 
-        return wire(self._graph, self.links)
+        return wire(self.graph, self.links)
 
     def _describe(self, source: str, target: str, edges: list[int]) -> Route:
         ends = self.links.ends

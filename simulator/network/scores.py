@@ -11,20 +11,18 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.engine import Activity
 from simulator.engine.deferred import Interval
 from simulator.network.collectives import Plan
 from simulator.network.fabric import MESSAGE_KINDS, Play, Prepared
-from simulator.network.placing import Flows, Messages
+from simulator.network.placing import Flows, Messages, Stages
 from simulator.network.play import TogetherPlay
 
 if TYPE_CHECKING:
     from simulator.network.shared import SharedNetwork
 
 Result = Callable[[int], Any]
-Floats = NDArray[np.float64]
 
 
 class Waiter(Protocol):
@@ -81,21 +79,17 @@ class Message:
 
 
 class Staged:
-    """A plan as one flow per round, which follow one another."""
+    """A plan as few flows per round; rounds follow one another."""
 
-    def __init__(self, network: SharedNetwork, flows: Flows, plan: Plan, number: int):
-        self._network, self._flows, self._free = network, flows, list[int]()
-        self._rounds = [
-            (part.repeat, sum(len(pairs.source) for pairs, _ in part.transfers))
-            for part in plan.rounds
-        ]
+    def __init__(self, network: SharedNetwork, stages: Stages, number: int):
+        self._network, self._stages, self._free = network, stages, list[int]()
         self._random = None if network.jitter is None else network.jitter.generator(number)
 
     def play(self, prepared: Prepared, kind: str, result: Result) -> Play:
         network = self._network
 
         def begin(event: Activity) -> None:
-            if not len(self._flows.first):
+            if not len(self._stages.width):
                 event.finish(0.0, late=lambda: result(0))
                 return
             place = self._free.pop() if self._free else self._made()
@@ -104,27 +98,36 @@ class Staged:
         label = f"{kind} of {prepared.name}"
         return TogetherPlay(network.env, prepared.plan.ranks, result, label, begin)
 
+    def last(self, place: int) -> int:
+        """Lead of the last stage, if the first one is at *place*."""
+        return place + len(self._stages.flows.first) - int(self._stages.width[-1])
+
     def _made(self) -> int:
-        arena, count = self._network.arena, len(self._flows.first)
-        place = arena.add_flows(*self._flows)
-        arena.fluid.flows.following[place : place + count - 1] = range(place + 1, place + count)
+        arena, width = self._network.arena, self._stages.width
+        place = arena.add_flows(*self._stages.flows)
+        leads = place + np.cumsum(width) - width
+        flows = arena.fluid.flows
+        flows.lead[place : place + width.sum()] = np.repeat(leads, width)
+        flows.width[leads] = width
+        flows.following[leads[:-1]] = leads[1:]
         return place
 
-    def delays(self) -> Floats:
-        """Seconds before each stage shares bandwidth, with random ones.
+    def delay_anew(self, place: int) -> None:
+        """Draw random delays for the flows from *place* on.
 
         A round waits for the latest of its messages, so for each repetition the maximum of
         as many exponential delays is drawn.
         """
         jitter, random = self._network.jitter, self._random
-        assert jitter is not None
-        assert random is not None
+        if jitter is None or random is None:
+            return
+        stages = self._stages
         extra = [
-            -jitter.mean * np.log1p(-(random.random(repeat) ** (1.0 / max(1, count)))).sum()
-            for repeat, count in self._rounds
+            -jitter.mean * np.log1p(-(random.random(int(repeat)) ** (1.0 / max(1, count)))).sum()
+            for repeat, count in zip(stages.repeat, stages.messages, strict=True)
         ]
-        result: Floats = self._flows.delay + np.array(extra)
-        return result
+        delay = self._network.arena.fluid.flows.delay
+        delay[place : place + len(extra)] = stages.flows.delay + np.array(extra)
 
     def give_back(self, place: int) -> None:
         """The flows from *place* on are not in use any more."""
@@ -148,10 +151,8 @@ class _Chain:
         self._prepared, self._kind, self._result = prepared, kind, result
         self._begin = network.env._now
         event.busy = ((self._begin, math.inf),)
-        last = place + len(prepared.plan.rounds) - 1
-        if network.jitter is not None:
-            network.arena.fluid.flows.delay[place : last + 1] = score.delays()
-        network.start(place, self, last)
+        score.delay_anew(place)
+        network.start(place, self, score.last(place))
 
     def over(self, place: int, now: float) -> None:
         del place  # of the last stage

@@ -230,8 +230,8 @@ class SharedNetwork:
         cost = price(plan, place, self.links, self.overhead)
         carrier = self.carrier(Carrier(name, ""))
         if self._fidelity == "flow" and plan.root is None:
-            flows = stages(plan, place, self.links, self.overhead)
-            score: Score = Staged(self, flows, plan, carrier)
+            few = stages(plan, place, self.links, self.overhead)
+            score: Score = Staged(self, few, carrier)
         else:
             listed = messages(plan, place, self.links, self.overhead)
             score = ByMessage(self, listed, plan, nodes)

@@ -187,6 +187,8 @@ def test_sweep_compare_plot(paceline, tmp_path):
         "target.png",
         "breakdown.png",
         "timeline.png",
+        "links.png",
+        "link-history.png",
     }
     rows = json.loads(paceline("compare", "res", "--json")[1])
     assert [(row["algorithm"], row["workers"], row["seeds"]) for row in rows][:2] == [

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from simulator.errors import TopologyError, escaped, printable
@@ -30,6 +31,7 @@ class Imported:
     latency: Seconds | None = None
     gpus_per_host: GpusPerHost = 0
     intra_host: LinkSpec = PCIE
+    folder: Path = field(default=Path(), compare=False, metadata={"internal": True})
 
     @property
     def hosts(self) -> int:
@@ -66,7 +68,7 @@ class Imported:
         )
 
     def build(self) -> nx.Graph[str]:
-        graph = read_topology(self.path, Defaults(self.bandwidth, self.latency))
+        graph = read_topology(self.folder / self.path, Defaults(self.bandwidth, self.latency))
         hosts = nodes_of_kind(graph, "host") if self.gpus_per_host else []
         if hosts and nodes_of_kind(graph, "worker"):
             raise TopologyError(

@@ -13,7 +13,7 @@ from simulator.network.compiled import uncounted
 from simulator.network.compiled.agenda import take, unschedule
 from simulator.network.compiled.rates import carry, link_up, settle, unlink
 from simulator.network.compiled.records import IDLE, MOVING, NONE, WAITING, Fluid, Ints
-from simulator.network.compiled.rendezvous import begin, enter, go_on
+from simulator.network.compiled.rendezvous import begin_stage, enter, go_on
 
 SAME_INSTANT = 1.0 + 1e-14  # times so near to each other are one
 
@@ -43,11 +43,18 @@ def _deliver(net: Fluid, f: int) -> None:
                 count.rows += 1
         go_on(net, flow.source)
         go_on(net, flow.target)
-    elif flow.following != NONE:
-        begin(net, flow.following)
-    else:
-        net.results[count.results] = f
-        count.results += 1
+        return
+    lead = f
+    if flow.lead != NONE:
+        lead = flow.lead
+        net.flows[lead].pending -= 1
+        if net.flows[lead].pending > 0:
+            return
+        if net.flows[lead].following != NONE:
+            begin_stage(net, net.flows[lead].following)
+            return
+    net.results[count.results] = lead
+    count.results += 1
 
 
 @uncounted
@@ -104,7 +111,7 @@ def happen(
     count.now = max(count.now, now)
     count.results, count.spans, count.rows = 0, 0, 0
     for f in flows:
-        begin(net, f)
+        begin_stage(net, f)
     for r in ranks:
         enter(net, r)
     if count.heap > 0 and net.groups[net.heap[0]].due <= count.now * SAME_INSTANT:

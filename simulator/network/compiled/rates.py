@@ -19,7 +19,7 @@ def link_up(net: Fluid, f: int) -> None:
     """Flow *f* begins to share its links."""
     flow, now = net.flows[f], net.tally[0].now
     flow.state, flow.remaining, flow.since, flow.rate = MOVING, flow.amount, now, 0.0
-    flow.limit, flow.lead = NONE, 0.0
+    flow.limit, flow.margin = NONE, 0.0
     for at in range(flow.first, flow.last):
         hop = net.hops[at]
         link = net.links[hop.link]
@@ -45,9 +45,9 @@ def carry(net: Fluid, f: int) -> None:
     if moved > 0.0:
         flow.remaining -= moved
         # Majority vote: the link that limits more than half of the bytes wins.
-        flow.lead += moved if flow.full == flow.limit else -moved
-        if flow.lead < 0.0:
-            flow.limit, flow.lead = flow.full, -flow.lead
+        flow.margin += moved if flow.full == flow.limit else -moved
+        if flow.margin < 0.0:
+            flow.limit, flow.margin = flow.full, -flow.margin
         count, bins = net.bins.shape[1], net.bins
         width = net.tally[0].width
         while now > width * count:  # twice as long intervals

@@ -24,7 +24,10 @@ FLOW = np.dtype(
         ("weight", "f8"),  # its rate is weight times the fair level
         ("first", "i8"),  # its hops are hops[first:last]
         ("last", "i8"),
-        ("following", "i8"),  # flow that begins when this one is delivered, or NONE
+        ("lead", "i8"),  # first flow of its stage, if it is part of one, or NONE
+        ("width", "i8"),  # of a lead: how many flows its stage has,
+        ("pending", "i8"),  # how many of them are under way,
+        ("following", "i8"),  # and the lead of the stage after it, or NONE
         ("source", "i8"),  # places of the two ranks of a message of a plan, or NONE
         ("target", "i8"),
         ("state", "i8"),
@@ -35,7 +38,7 @@ FLOW = np.dtype(
         ("fresh", "f8"),  # its rate in the solution that is being made,
         ("full", "i8"),  # and the link that sets it
         ("limit", "i8"),  # the link that has set it for most of its bytes, or NONE
-        ("lead", "f8"),  # by how many bytes that link leads
+        ("margin", "f8"),  # by how many bytes it is ahead of the others
         ("mark", "i8"),  # turn in which it was last visited
         ("solved", "i8"),  # turn in which its rate was last fixed
         ("group", "i8"),  # where it stands in the agenda, or NONE

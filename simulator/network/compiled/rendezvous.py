@@ -41,6 +41,15 @@ def begin(net: Fluid, f: int) -> None:
 
 
 @uncounted
+def begin_stage(net: Fluid, lead: int) -> None:
+    """Let all flows of a stage begin now; a flow that is in none begins by itself."""
+    net.flows[lead].pending = net.flows[lead].width
+    begin(net, lead)
+    for f in range(lead + 1, lead + net.flows[lead].width):
+        begin(net, f)
+
+
+@uncounted
 def _close_interval(net: Fluid, r: int) -> None:
     """Note the interval in which rank *r* had messages under way, if there is one."""
     rank, count = net.ranks[r], net.tally[0]

@@ -1,0 +1,273 @@
+"""Questions about a network alone: how long do collectives and transfers take?"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulator.engine import Clock, Streams, Trace
+from simulator.errors import InvalidInput, Problem, QuantityError, ScenarioError, suggestion
+from simulator.experiment.document import Document, read
+from simulator.experiment.loading import Override, apply_overrides, check, find
+from simulator.experiment.networking import SHARED, build_network, cost_table
+from simulator.experiment.scenario import Scenario
+from simulator.network import COLLECTIVES, Network
+from simulator.network.choice import chosen, hosts_of
+from simulator.network.measured import bus_bandwidth, counted_size, read_measurements
+from simulator.units import Unit
+from topologies import worker_nodes
+from topologies.readers import format_of, open_source
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+SIZE, TIME = Unit("B"), Unit("s")
+FLOW_COLUMNS = ("source", "target", "nbytes", "start_s")
+MOST_TRANSFERS = 1_000_000
+Row = dict[str, Any]
+
+
+def load_cluster(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    allow_outside: bool = False,
+    notes: list[str] | None = None,
+) -> Scenario:
+    """A scenario, or one whose topology is the file *path* and all else default.
+
+    Raises
+    ------
+    ScenarioError
+        If it is neither, or wrong.
+    """
+    file = find(path) if not _is_topology(path) else Path(path)
+    if file == Path(path) and _is_topology(file):
+        data: dict[str, Any] = {"topology": {"kind": "file", "path": file.name}}
+        document = Document(data, str(path), file.parent, {(): str(path)})
+        allow_outside = True  # it was typed on the command line
+    else:
+        document = read(file)
+    apply_overrides(document, [Override.parse(text) for text in overrides], notes)
+    return check(document, allow_outside)
+
+
+def _is_topology(path: str | Path) -> bool:
+    """Is this a file of a topology, and no scenario?"""
+    if not Path(path).is_file():
+        return False
+    try:
+        kind = format_of(open_source(path))
+    except InvalidInput:
+        return Path(path).suffix not in (".yaml", ".yml")  # its reader says what is wrong
+    return kind == "ASTRA-sim network.yml" or Path(path).suffix not in (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Prober:
+    """Answers questions on fresh networks of one scenario."""
+
+    scenario: Scenario
+    graph: nx.Graph[str]
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Prober:
+        return cls(scenario, scenario.topology.build())
+
+    def network(self) -> Network:
+        """A network whose clock has not begun."""
+        scenario = self.scenario
+        return build_network(
+            scenario.network,
+            Clock(),
+            self.graph,
+            Trace().messages,
+            Streams(scenario.seed),
+            costs=cost_table(scenario.network, scenario.folder, scenario.allow_outside),
+            record=False,
+        )
+
+
+def algorithms_of(kind: str) -> list[str]:
+    """Names of the algorithms of a collective."""
+    return list(COLLECTIVES[kind])
+
+
+def collective_times(
+    scenario: Scenario,
+    kind: str,
+    algorithms: Sequence[str],
+    sizes: Sequence[float],
+    ranks: int | None = None,
+) -> Iterator[Row]:
+    """One row for each algorithm and size: time, and bandwidths as nccl-tests defines them.
+
+    Parameters
+    ----------
+    scenario
+        Says where workers sit, and the network.
+    kind, algorithms
+        Operation, and algorithms of it by name; ``"auto"`` is the cheapest.
+    sizes
+        Bytes as nccl-tests counts them: for all-gather, reduce-scatter, gather and scatter
+        the parts of all ranks together.
+    ranks
+        The first so many workers in rank order; None for all.
+    """
+    from simulator.network.transfers import seconds_of
+
+    prober = Prober.of(scenario)
+    nodes = worker_nodes(prober.graph)
+    if ranks is not None and ranks > len(nodes):
+        raise InvalidInput(f"--ranks {ranks}: the topology has {len(nodes)} workers")
+    nodes = nodes[: ranks or len(nodes)]
+    makers = COLLECTIVES[kind]
+    for asked in algorithms:
+        for size in sizes:
+            network = prober.network()
+            hosts = hosts_of(network, nodes)
+            nbytes = size / counted_size(kind, 1.0, len(nodes))
+            plan, name, why = chosen(
+                network,
+                nodes,
+                makers,
+                asked,
+                lambda make, h=hosts, b=nbytes: make(h, b),  # type: ignore[misc]
+            )
+            seconds = seconds_of(network, plan, nodes)
+            algorithm, bus = bus_bandwidth(kind, len(nodes), size, seconds)
+            yield {
+                "kind": kind,
+                "algorithm": name,
+                "why": why,
+                "ranks": len(nodes),
+                "nbytes": size,
+                "time_s": seconds,
+                "algbw_bytes_per_s": algorithm if math.isfinite(algorithm) else None,
+                "busbw_bytes_per_s": bus if math.isfinite(bus) else None,
+            }
+
+
+def beside_measured(rows: Sequence[Row], path: Path, kind: str) -> list[Row]:
+    """*rows* with what the nccl-tests output *path* has for the same size.
+
+    Raises
+    ------
+    DataError
+        If it has no measurement of *kind*.
+    """
+    measured: dict[float, list[float]] = {}
+    for one in read_measurements(path):
+        if one.kind in (None, kind):
+            measured.setdefault(one.nbytes, []).append(one.time_s)
+    if not measured:
+        raise InvalidInput(f"{path} has no measurement of {kind}")
+    result = []
+    for row in rows:
+        times = sorted(measured.get(row["nbytes"], []))
+        time = times[len(times) // 2] if times else None
+        error = None if time is None else row["time_s"] / time - 1
+        result.append(row | {"measured_s": time, "error": error})
+    return result
+
+
+def measured_sizes(path: Path, kind: str) -> list[float]:
+    """The sizes that the nccl-tests output *path* has for *kind*, in ascending order."""
+    found = {one.nbytes: None for one in read_measurements(path) if one.kind in (None, kind)}
+    return sorted(found)
+
+
+def read_transfers(path: Path, nodes: Sequence[str]) -> list[tuple[str, str, float, float]]:
+    """Transfers (source, target, nbytes, start_s) of a CSV file; units are welcome.
+
+    Raises
+    ------
+    ScenarioError
+        With the line of every mistake.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is no UTF-8 text"
+        raise ScenarioError([Problem(str(path), "", f"cannot be read: {reason}")]) from None
+    reader = csv.DictReader(io.StringIO(text))
+    names = [name.strip() for name in reader.fieldnames or ()]
+    needed = ", ".join(FLOW_COLUMNS[:3])
+    if missing := [name for name in FLOW_COLUMNS[:3] if name not in names]:
+        message = f"has no column {', '.join(missing)}; expected {needed} and perhaps start_s"
+        raise ScenarioError([Problem(f"{path}:1", "", message)])
+    reader.fieldnames = names
+    known, problems = dict.fromkeys(nodes), list[Problem]()
+    found: list[tuple[str, str, float, float]] = []
+    for row in reader:
+        place = f"{path}:{reader.line_num}"
+        if len(found) >= MOST_TRANSFERS:
+            problems.append(Problem(place, "", f"more than {MOST_TRANSFERS:,} transfers"))
+            break
+        try:
+            source, target = (_node(row, name, known) for name in ("source", "target"))
+            nbytes = _quantity(row, "nbytes", SIZE, None)
+            found.append((source, target, nbytes, _quantity(row, "start_s", TIME, 0.0)))
+        except InvalidInput as error:
+            problems.append(Problem(place, "", str(error)))
+    if problems:
+        raise ScenarioError(problems)
+    if not found:
+        raise ScenarioError([Problem(str(path), "", "has no transfers")])
+    return found
+
+
+def _node(row: Row, column: str, known: dict[str, None]) -> str:
+    name = (row[column] or "").strip()
+    if name not in known:
+        raise InvalidInput(f"{column}: no node {name!r}; {suggestion(name, [*known][:5000])}")
+    return name
+
+
+def _quantity(row: Row, column: str, unit: Unit, default: float | None) -> float:
+    text = (row.get(column) or "").strip()
+    if not text and default is not None:
+        return default
+    try:
+        return float(unit.read(text))
+    except QuantityError as error:
+        raise InvalidInput(f"{column}: {error}") from None
+
+
+def transfer_times(scenario: Scenario, flows: Path) -> list[Row]:
+    """When each transfer of the CSV file *flows* is over, and the link that limits it.
+
+    Raises
+    ------
+    ScenarioError
+        If the file is wrong.
+    InvalidInput
+        If the scenario's fidelity does not share links.
+    """
+    from simulator.network.shared import SharedNetwork
+    from simulator.network.transfers import Transfer, deliveries
+
+    if scenario.network.fidelity not in SHARED:
+        scenario = replace(scenario, network=replace(scenario.network, fidelity="flow"))
+    prober = Prober.of(scenario)
+    transfers = [Transfer(*one) for one in read_transfers(flows, list(prober.graph))]
+    network = prober.network()
+    assert isinstance(network, SharedNetwork)
+    rows = []
+    for transfer, delivery in zip(transfers, deliveries(network, transfers), strict=True):
+        finish = delivery.finish_s
+        rows.append(
+            {
+                **transfer._asdict(),
+                "finish_s": finish,
+                "time_s": None if finish is None else finish - transfer.start_s,
+                "bottleneck_source": delivery.limit[0] if delivery.limit else None,
+                "bottleneck_target": delivery.limit[1] if delivery.limit else None,
+            }
+        )
+    return rows
