@@ -52,6 +52,7 @@ def run(scenario: Scenario, *, stack_limit: int | None = None) -> Result:
             cluster.run(list(scenario.algorithm.processes(cluster)))
         except Stalled as stalled:
             status, warnings = "stalled", [*warnings, str(stalled)]
+            warnings += [f"link {u} -> {v} has failed" for u, v in cluster.network.failed()]
         return _result(scenario, cluster, status, ignored, warnings)
 
 

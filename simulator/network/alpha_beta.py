@@ -168,6 +168,10 @@ class AlphaBeta:
         self._loads.append((edges, share))
         return len(self.carriers) - 1
 
+    def failed(self) -> list[tuple[str, str]]:
+        """None: links are always there."""
+        return []
+
     def close(self, end: float) -> None:
         """Nothing to do: what messages do is known when they begin."""
 

@@ -10,6 +10,7 @@ from simulator.network.fabric import Network
 
 def hosts_of(network: Network, nodes: Sequence[str]) -> list[list[int]]:
     """The ranks on each host, hosts in order of their first rank."""
+    network.router.numbers(nodes)  # are they there?
     ranks: dict[str, list[int]] = {}
     for rank, node in enumerate(nodes):
         ranks.setdefault(network.router.host[node], []).append(rank)

@@ -139,7 +139,8 @@ class Network(Protocol):
     returns is the value of the event.  `prepare` places and prices a plan once, `play`
     begins it; its ranks `enter`, and what rank r waits for has the value ``result(r)``.
     `settle` runs every handler whose request has arrived by now, so that whoever looks
-    at a server's state sees all of it.  `close` tells that the run has ended and `traffic`
+    at a server's state sees all of it.  `failed` are the link
+    directions that carry nothing now, `close` tells that the run has ended and `traffic`
     what was carried until then.
     """
 
@@ -166,6 +167,8 @@ class Network(Protocol):
     def play(self, prepared: Prepared, kind: str, result: Callable[[int], Any]) -> Play: ...
 
     def settle(self) -> None: ...
+
+    def failed(self) -> list[tuple[str, str]]: ...
 
     def close(self, end: float) -> None: ...
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from annotated_types import Ge
 
-from simulator.errors import DataError, printable, suggestion
+from simulator.errors import DataError, escaped, printable, suggestion
 
 MOST_BYTES = 64 << 20
 KINDS = {  # as nccl-tests calls them
@@ -70,17 +70,17 @@ def read_measurements(path: Path) -> list[Measurement]:
         with path.open("rb") as stream:
             content = stream.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
-            raise DataError(f"{printable(str(path))} is larger than {MOST_BYTES >> 20} MiB")
+            raise DataError(f"{escaped(str(path))} is larger than {MOST_BYTES >> 20} MiB")
         lines = content.decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise DataError(f"{printable(str(path))} is no UTF-8 text (byte {error.start})") from None
+        raise DataError(f"{escaped(str(path))} is no UTF-8 text (byte {error.start})") from None
     except OSError as error:
-        raise DataError(f"{printable(str(path))} cannot be read: {error.strerror}") from None
+        raise DataError(f"{escaped(str(path))} cannot be read: {error.strerror}") from None
     first = next((line for line in lines if line.strip()), "")
     found = list(_of_csv(path, lines) if first.startswith("kind,") else _of_log(lines))
     if not found:
         raise DataError(
-            f"{printable(str(path))} has no measurements; expected the output of nccl-tests or a "
+            f"{escaped(str(path))} has no measurements; expected the output of nccl-tests or a "
             f"CSV file with the columns {','.join(COLUMNS)}"
         )
     return found
@@ -89,7 +89,7 @@ def read_measurements(path: Path) -> list[Measurement]:
 def _of_csv(path: Path, lines: Sequence[str]) -> Iterator[Measurement]:
     reader = csv.DictReader(lines)
     if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-        raise DataError(f"{printable(str(path))}:1: has no column {', '.join(missing)}")
+        raise DataError(f"{escaped(str(path))}:1: has no column {', '.join(missing)}")
     for row in reader:
         try:
             one = Measurement(
@@ -103,7 +103,7 @@ def _of_csv(path: Path, lines: Sequence[str]) -> Iterator[Measurement]:
                 raise ValueError
         except (TypeError, ValueError):
             raise DataError(
-                f"{printable(str(path))}:{reader.line_num}: expected {','.join(COLUMNS)}, such as "
+                f"{escaped(str(path))}:{reader.line_num}: expected {','.join(COLUMNS)}, such as "
                 "all-reduce,2,8,1000000,0.00031"
             ) from None
         yield one
@@ -130,7 +130,7 @@ def _of_log(lines: Iterable[str]) -> Iterator[Measurement]:
             words = line.split()
             if len(words) > _TIMES + 2 and words[0].isdigit() and words[1].isdigit():
                 rows_since = True
-                seconds = _number(words[-_TIMES]) * 1e-6
+                seconds = _number(words[-_TIMES]) / 1e6
                 if words[0] != "0" and 0 < seconds < math.inf:
                     per_host = next(iter(hosts.values())) if len(set(hosts.values())) == 1 else None
                     yield Measurement(kind, len(hosts) or None, per_host, float(words[0]), seconds)
@@ -234,7 +234,7 @@ def completed(
         names = ("collective", "nodes", "ranks_per_node")
         if missing := [name for name, said in zip(names, full, strict=False) if said is None]:
             raise DataError(
-                f"{printable(settings.path)} does not say {', '.join(missing)}; give it beside path"
+                f"{escaped(settings.path)} does not say {', '.join(missing)}; give it beside path"
             )
         yield full
 

@@ -56,7 +56,7 @@ class Placement:
 
     def __init__(self, router: Router, nodes: Sequence[str]):
         self._router = router
-        self._numbers = np.array([router.node_number[node] for node in nodes], np.int64)
+        self._numbers = router.numbers(nodes)
         self._placed: dict[Pairs, tuple[Alike, ...]] = {}
 
     def __call__(self, pairs: Pairs) -> tuple[Alike, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import TopologyError, printable
+from simulator.errors import TopologyError, printable, suggestion
 from simulator.network.link import Links
 
 if TYPE_CHECKING:
@@ -116,11 +116,21 @@ class Router:
         TopologyError
             If there is none for one of them.
         """
-        number = self.node_number
-        return self.routes_between(
-            np.array([number[node] for node in sources], np.int64),
-            np.array([number[node] for node in targets], np.int64),
-        )
+        return self.routes_between(self.numbers(sources), self.numbers(targets))
+
+    def numbers(self, nodes: Sequence[str]) -> Ints:
+        """Numbers of *nodes* in file order.
+
+        Raises
+        ------
+        TopologyError
+            If there is no such node.
+        """
+        try:
+            return np.array([self.node_number[node] for node in nodes], np.int64)
+        except KeyError as error:
+            hint = suggestion(str(error.args[0]), self.nodes[:2000])
+            raise TopologyError(f"there is no node {printable(error.args[0])}; {hint}") from None
 
     def routes_between(self, sources: Ints, targets: Ints) -> Routes:
         """As `routes`, for numbers of nodes in file order."""

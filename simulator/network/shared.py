@@ -140,6 +140,11 @@ class SharedNetwork:
     def settle(self) -> None:
         """Nothing to do: handlers run when their requests arrive."""
 
+    def failed(self) -> list[tuple[str, str]]:
+        """Link directions without bandwidth at present."""
+        capacity = self.arena.fluid.links.capacity[self.links.medium]
+        return [self.links.ends[e] for e in np.flatnonzero(capacity == 0).tolist()]
+
     def close(self, end: float) -> None:
         """Bring the books up to date with what is under way at *end*."""
         net = self.arena.fluid
