@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.network.collectives import Pairs, Plan, Round
+from simulator.network.collectives import Pairs, Plan
 from simulator.network.fabric import Price
 from simulator.network.link import Links
 from simulator.network.routing import Router, Routes
@@ -105,29 +105,23 @@ def edges_of(routes: Routes, chosen: Ints) -> Ints:
     return used
 
 
-def load_of(part: Round, place: Placement, directions: int) -> Floats:
-    """Bytes of one repetition of *part* on every link direction, shape (directions,)."""
-    load = np.zeros(directions)
-    for pairs, nbytes in part.transfers:
-        for alike in place(pairs):
-            load[alike.edges] += nbytes * alike.messages
-    return load
-
-
 def price(plan: Plan, place: Placement, links: Links, overhead: float = 0.0) -> Price:
     """Cost of *plan* where its ranks are placed; *overhead* seconds for every message."""
     total, seconds, per_round, carried = np.zeros(len(links.ends)), 0.0, [], 0.0
+    load = np.empty(len(total))
     for part in plan.rounds:
-        load = load_of(part, place, len(total))
-        outside = [alike for pairs, _ in part.transfers for alike in place(pairs)]
-        alpha = max((alike.latency + overhead for alike in outside), default=0.0)
+        load[:] = 0.0
+        alpha = sent = 0.0
+        for pairs, nbytes in part.transfers:
+            for alike in place(pairs):
+                load[alike.edges] += nbytes * alike.messages
+                alpha = max(alpha, alike.latency + overhead)
+                sent += nbytes * alike.total
         beta = float((shared(load, links) * links.seconds_per_byte).max(initial=0.0))
         per_round.append(alpha + beta)
         seconds += part.repeat * per_round[-1]
         total += part.repeat * load
-        carried += part.repeat * sum(
-            nbytes * alike.total for pairs, nbytes in part.transfers for alike in place(pairs)
-        )
+        carried += part.repeat * sent
     edges = np.flatnonzero(total)
     return Price(seconds, tuple(per_round), carried, edges, total[edges])
 

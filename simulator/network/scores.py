@@ -86,17 +86,22 @@ class Staged:
         self._random = None if network.jitter is None else network.jitter.generator(number)
 
     def play(self, prepared: Prepared, kind: str, result: Result) -> Play:
-        network = self._network
-
-        def begin(event: Activity) -> None:
-            if not len(self._stages.width):
-                event.finish(0.0, late=lambda: result(0))
-                return
-            place = self._free.pop() if self._free else self._made()
-            _Chain(network, self, place, prepared, kind, event, result)
-
         label = f"{kind} of {prepared.name}"
-        return TogetherPlay(network.env, prepared.plan.ranks, result, label, begin)
+        return TogetherPlay(
+            self._network.env,
+            prepared.plan.ranks,
+            result,
+            label,
+            lambda event: self.begin(prepared, kind, event, result),
+        )
+
+    def begin(self, prepared: Prepared, kind: str, event: Activity, result: Result) -> None:
+        """Let the collective begin now, which ends with *event*."""
+        if not len(self._stages.width):
+            event.finish(0.0, late=lambda: result(0))
+            return
+        place = self._free.pop() if self._free else self._made()
+        _Chain(self._network, self, place, prepared, kind, event, result)
 
     def last(self, place: int) -> int:
         """Lead of the last stage, if the first one is at *place*."""

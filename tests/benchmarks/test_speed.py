@@ -49,6 +49,7 @@ def workload(kind, workers, size=small):
     rate = textbook.RATE / (workers if kind == "async-ps" else 1)
     data = {
         "topology": {"kind": "star", "hosts": workers, "gpus_per_host": 0},
+        "network": {"fidelity": "alpha-beta"},  # as the textbook form's; see test_network too
         "workload": {
             "compute": "100 ms",
             "noise": {"kind": "lognormal", "sigma": 0.3},

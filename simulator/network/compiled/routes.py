@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.network.compiled import compiled
+from simulator.network.compiled import compiled, uncounted
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -104,7 +104,7 @@ def along(values: Floats, first: Ints, length: Ints, edges: Ints) -> Floats:
     return result
 
 
-@compiled
+@uncounted
 def mixed(value: int) -> int:
     """A number below 2**31 that looks random (the finaliser of splitmix64, cut)."""
     bits = np.uint64(value) + np.uint64(0x9E3779B97F4A7C15)
@@ -136,7 +136,51 @@ class Search(NamedTuple):
     front: Ints
 
 
-@compiled
+@uncounted
+def pull(
+    wiring: Wiring,
+    found: Search,
+    turn: int,
+    height: int,
+    budget: int,
+    source: Ints,
+    m: int,
+    following: Ints,
+) -> bool:
+    """Are all messages from nodes next to level *height*?  Then note their ways there.
+
+    A rack's uplinks are soon looked at, all links of a spine are not.  It gives up, and
+    leaves no trace, after *budget* links.
+    """
+    seen, level, delay, ways, only, front = found
+    looked, pulled, size = 0, 0, len(front)
+    while m != NONE:
+        w = wiring.anchor[source[m]]
+        m = following[m]
+        if seen[w] == turn:
+            continue
+        looked += wiring.out_first[w + 1] - wiring.out_first[w]
+        ways[w] = 0
+        if looked <= budget:
+            for entry in range(wiring.out_first[w], wiring.out_first[w + 1]):
+                v, edge = wiring.out_node[entry], wiring.out_edge[entry]
+                if wiring.parent[v] == NONE and seen[v] == turn and level[v] == height:
+                    along = delay[v] + wiring.delay[edge]
+                    if ways[w] == 0 or along < delay[w]:
+                        delay[w], only[w], ways[w] = along, edge, 1
+                    elif along == delay[w]:
+                        ways[w] += 1
+        if ways[w] == 0:
+            for place in range(pulled):
+                seen[front[size - 1 - place]] = 0
+            return False
+        seen[w], level[w] = turn, height + 1
+        front[size - 1 - pulled] = w  # the far end of the list is free until all are reached
+        pulled += 1
+    return True
+
+
+@uncounted
 def search(
     wiring: Wiring, found: Search, turn: int, goal: int, source: Ints, m: int, following: Ints
 ) -> int:
@@ -147,13 +191,17 @@ def search(
     seen, level, delay, ways, only, front = found
     seen[goal], level[goal], delay[goal], ways[goal] = turn, 0, 0, 0
     front[0] = goal
-    low, high = 0, 1
+    low, high, height = 0, 1, 0
     while True:
         while m != NONE and seen[wiring.anchor[source[m]]] == turn:
             m = following[m]
         if m == NONE or low == high:
             return m
-        middle = high
+        middle, links = high, 0
+        for place in range(low, middle):
+            links += wiring.in_first[front[place] + 1] - wiring.in_first[front[place]]
+        if pull(wiring, found, turn, height, links // 2, source, m, following):
+            return NONE
         for place in range(low, middle):
             v = front[place]
             for entry in range(wiring.in_first[v], wiring.in_first[v + 1]):
@@ -170,9 +218,10 @@ def search(
                     ways[w] = ways[w] + 1 if along == delay[w] else 1
                     delay[w], only[w] = along, edge
         low = middle
+        height += 1
 
 
-@compiled
+@uncounted
 def walk(
     wiring: Wiring,
     found: Search,
@@ -184,18 +233,14 @@ def walk(
     length: Ints,
     edges: Ints,
     used: int,
-) -> tuple[Ints, int]:
+) -> int:
     """Write the routes of one chain of messages behind the *used* first entries of *edges*.
 
-    One call walks many messages, because handing all these arrays over costs as much as
-    a short route.
+    Returns how many entries are used then.
     """
     source, target = ends
     m, following = chain
-    nodes = len(wiring.parent)
     while m != NONE:
-        if used + nodes > len(edges):
-            edges = np.concatenate((edges, np.empty(len(edges) + nodes, np.int64)))
         first[m], near, far = used, source[m], target[m]
         goal = wiring.anchor[far]
         if wiring.anchor[near] == goal:  # both hang on one core node: up to where they meet
@@ -241,7 +286,7 @@ def walk(
             edges[one], edges[other] = edges[other], edges[one]
         length[m] = used - first[m]
         m = following[m]
-    return edges, used
+    return used
 
 
 @compiled
@@ -292,7 +337,14 @@ def trace(
         lost = search(wiring, found, turn, goal, source, m, following)
         if lost != NONE:
             return first, length, edges, lost
-        edges, used = walk(
+        room, one = used, m  # no route is longer than up, across and down
+        while one != NONE:
+            near, far = source[one], target[one]
+            room += wiring.depth[near] + wiring.depth[far] + found.level[wiring.anchor[near]]
+            one = following[one]
+        if room > len(edges):
+            edges = np.concatenate((edges, np.empty(room, np.int64)))
+        used = walk(
             wiring,
             found,
             turn,
