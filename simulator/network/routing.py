@@ -16,7 +16,7 @@ from simulator.network.link import Links
 if TYPE_CHECKING:
     import networkx as nx
 
-    from simulator.network.compiled.routes import Wiring
+    from simulator.network.compiled.graph import Wiring
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -134,15 +134,15 @@ class Router:
 
     def routes_between(self, sources: Ints, targets: Ints) -> Routes:
         """As `routes`, for numbers of nodes in file order."""
-        from simulator.network.compiled import routes
+        from simulator.network.compiled import graph, routes
 
         first, length, edges, lost = routes.trace(self._wiring, sources, targets, self._by_target)
-        if lost != routes.NONE:
+        if lost != graph.NONE:
             source, target = self.nodes[sources[lost]], self.nodes[targets[lost]]
             raise TopologyError(
                 f"there is no route from {printable(source)} to {printable(target)}"
             )
-        latency = routes.along(self.links.latency, first, length, edges)
+        latency = graph.along(self.links.latency, first, length, edges)
         return Routes(first, length, edges, latency)
 
     @cached_property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.network.compiled.routes import NONE, Wiring, strip
+from simulator.network.compiled.graph import NONE, Wiring, strip
 from simulator.network.link import Links
 
 if TYPE_CHECKING:

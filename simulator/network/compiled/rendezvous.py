@@ -10,8 +10,8 @@ import math
 
 from simulator.network.compiled import uncounted
 from simulator.network.compiled.agenda import schedule
+from simulator.network.compiled.graph import mixed
 from simulator.network.compiled.records import NONE, WAITING, Fluid, Records
-from simulator.network.compiled.routes import mixed
 
 
 @uncounted
