@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from simulator.cli.output import print_json, print_table, remark
-from simulator.cli.running import AS_JSON, OUTSIDE, QUIET, SET
+from simulator.cli.running import AS_JSON, NODES, OUTSIDE, QUIET, SET, with_hosts
 
 KINDS = (
     "all-reduce",
@@ -44,6 +44,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @FIDELITY
 @click.option("--measured", type=FILE, help="Output of nccl-tests to compare with.")
+@NODES
 @SET
 @AS_JSON
 @QUIET
@@ -56,6 +57,7 @@ def collectives(
     sizes: str | None,
     fidelity: str | None,
     measured: Path | None,
+    nodes: int | None,
     settings: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -69,7 +71,7 @@ def collectives(
     """
     from simulator.experiment.questions import beside_measured, collective_times, measured_sizes
 
-    loaded = _loaded(scenario, settings, fidelity, allow_outside, quiet)
+    loaded = _loaded(scenario, settings, nodes, fidelity, allow_outside, quiet)
     names = _algorithms(kind, algorithms)
     nbytes = _sizes(sizes, measured_sizes(measured, kind) if measured else None)
     rows = list(collective_times(loaded, kind, names, nbytes, ranks))
@@ -138,14 +140,16 @@ def _sizes(text: str | None, measured: list[float] | None) -> list[float]:
 def _loaded(
     scenario: str,
     settings: tuple[str, ...],
-    fidelity: str | None,
-    allow_outside: bool,
-    quiet: bool,
+    nodes: int | None = None,
+    fidelity: str | None = None,
+    allow_outside: bool = True,
+    quiet: bool = False,
 ) -> Any:
     from simulator.experiment.questions import load_cluster
 
     notes: list[str] = []
     asked = [f"network.fidelity={fidelity}"] if fidelity else []
+    asked += [with_hosts(nodes)] if nodes else []
     loaded = load_cluster(scenario, [*settings, *asked], allow_outside=allow_outside, notes=notes)
     for note in notes:
         remark(note, quiet)
@@ -162,6 +166,7 @@ def _loaded(
     help="CSV file with the columns source,target,nbytes and perhaps start_s.",
 )
 @FIDELITY
+@NODES
 @SET
 @AS_JSON
 @QUIET
@@ -170,6 +175,7 @@ def flows(
     scenario: str,
     file: Path,
     fidelity: str | None,
+    nodes: int | None,
     settings: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -181,7 +187,7 @@ def flows(
     """
     from simulator.experiment.questions import transfer_times
 
-    loaded = _loaded(scenario, settings, fidelity, allow_outside, quiet)
+    loaded = _loaded(scenario, settings, nodes, fidelity, allow_outside, quiet)
     rows = transfer_times(loaded, file)
     if as_json:
         print_json(rows)
@@ -211,16 +217,22 @@ def topology() -> None:
 @topology.command("show")
 @click.argument("file")
 @click.option("-o", "--out", type=FILE, help="Also draw it, into a .png, .svg or .pdf file.")
+@NODES
 @SET
 @AS_JSON
 @QUIET
 def show_(
-    file: str, out: Path | None, settings: tuple[str, ...], as_json: bool, quiet: bool
+    file: str,
+    out: Path | None,
+    nodes: int | None,
+    settings: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Print what the topology of FILE is like: sizes, distances, bisection, oversubscription."""
     from simulator.experiment.pictures import facts_in_si, facts_in_words, picture
 
-    graph = _loaded(file, settings, None, True, quiet).topology.build()
+    graph = _loaded(file, settings, nodes, quiet=quiet).topology.build()
     if out is not None:
         from analysis.files import save_topology
 
@@ -236,13 +248,21 @@ def show_(
 @click.argument("file")
 @click.argument("target", type=FILE)
 @click.option("--force", is_flag=True, help="Replace an existing file.")
+@NODES
 @SET
 @QUIET
-def convert_(file: str, target: Path, force: bool, settings: tuple[str, ...], quiet: bool) -> None:
+def convert_(
+    file: str,
+    target: Path,
+    force: bool,
+    nodes: int | None,
+    settings: tuple[str, ...],
+    quiet: bool,
+) -> None:
     """Write the topology of FILE to TARGET: .json, .graphml, .csv or .dot."""
     from simulator.experiment.pictures import convert
 
-    graph = _loaded(file, settings, None, True, quiet).topology.build()
+    graph = _loaded(file, settings, nodes, quiet=quiet).topology.build()
     convert(graph, target, force)
     click.echo(f"wrote {target}: {len(graph):,} nodes, {graph.number_of_edges():,} links")
 
@@ -257,7 +277,7 @@ def check_(files: tuple[str, ...], settings: tuple[str, ...]) -> None:
     wrong = False
     for file in files:
         try:
-            topology = _loaded(file, settings, None, True, False).topology
+            topology = _loaded(file, settings).topology
         except InvalidInput as error:
             remark(str(error))
             wrong = True

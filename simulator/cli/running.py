@@ -34,6 +34,7 @@ OUTSIDE = click.option(
     "--allow-outside", is_flag=True, help="Let the scenario name files outside its project."
 )
 QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress and no remarks.")
+NODES = click.option("--nodes", type=click.IntRange(min=1), help="Number of hosts.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
@@ -48,7 +49,7 @@ def with_hosts(nodes: int) -> str:
 @click.command()
 @click.argument("scenario")
 @SET
-@click.option("--nodes", type=click.IntRange(min=1), help="Number of hosts.")
+@NODES
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of this run.")
 @OUT
 @click.option("--trace", is_flag=True, help="Also write timelines for trace viewers.")
