@@ -35,6 +35,26 @@ def test_same_scenario_same_tables(kind):
 
 
 @EVERY
+def test_every_fidelity_keeps_the_books(kind):
+    """Spans add up, links carry no more than they can, and lock step learns the same anywhere."""
+    losses = {}
+    for fidelity in ("flow", "message", "alpha-beta"):
+        result = simulate(algorithm={"kind": kind}, storage=LOADING, network={"fidelity": fidelity})
+        summary, links = result.summary, result.tables["links"]
+        assert summary["status"] == "completed"
+        assert sum(summary["breakdown"].values()) == pytest.approx(summary["simulated_time_s"])
+        assert links["utilisation"].max() <= 1 + 1e-9
+        assert (links["busy_s"] <= summary["simulated_time_s"] * (1 + 1e-9)).all()
+        history = result.tables["link_history"]
+        assert sum(history["nbytes"]) == pytest.approx(sum(links["nbytes"]))
+        losses[fidelity] = summary["final_loss"], summary["bytes_sent"]
+    if ALGORITHMS[kind].needs.lock_step:
+        assert losses["message"][0] == losses["flow"][0] == losses["alpha-beta"][0]
+        assert losses["message"][1] == pytest.approx(losses["flow"][1])
+        assert losses["alpha-beta"][1] == pytest.approx(losses["flow"][1])
+
+
+@EVERY
 @pytest.mark.parametrize("limit", [1, 3, 64])
 def test_stacking_changes_nothing(kind, limit):
     one, two = (played(algorithm={"kind": kind}, stack_limit=n) for n in (limit, 2))

@@ -103,7 +103,7 @@ def _rows(graph: nx.Graph[str], level: dict[str, int]) -> dict[str, Point]:
         if kind == "worker" and any(graph.nodes[o]["kind"] == "host" for o in graph.adj[node]):
             row[node] = -2
     by_row: dict[int, list[str]] = {}
-    for node in graph:
+    for node in _beside_siblings(graph, row):
         by_row.setdefault(row[node], []).append(node)
     width = float(max(map(len, by_row.values())))
     x: dict[str, float] = {}
@@ -118,3 +118,19 @@ def _rows(graph: nx.Graph[str], level: dict[str, int]) -> dict[str, Point]:
         for place, node in enumerate(order):
             x[node] = width * (place + 0.5) / len(nodes)
     return {node: (x[node], float(row[node])) for node in graph}
+
+
+def _beside_siblings(graph: nx.Graph[str], row: dict[str, int]) -> list[str]:
+    """Nodes in file order, but what hangs on one switch only beside the others on it.
+
+    A server is the last node of the file and would otherwise stand far from its rack.
+    """
+    first: dict[str, int] = {}
+    place: dict[str, int] = {}
+    for number, node in enumerate(graph):
+        above = next(iter(graph.adj[node]), None) if len(graph.adj[node]) == 1 else None
+        if above is None or row[node] != -1:
+            place[node] = number
+        else:
+            place[node] = first.setdefault(above, number)
+    return sorted(graph, key=place.__getitem__)

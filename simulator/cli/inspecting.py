@@ -22,6 +22,7 @@ KINDS = (
     "partitions",
     "optimizers",
     "schedules",
+    "payloads",
     "scenarios",
     "plots",
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from simulator.cli.output import print_json, print_table, remark
+from simulator.cli.output import print_json, print_table, remark, remark_compilation
 from simulator.cli.running import AS_JSON, NODES, OUTSIDE, QUIET, SET, with_hosts
 
 KINDS = (
@@ -74,6 +74,7 @@ def collectives(
     loaded = _loaded(scenario, settings, nodes, fidelity, allow_outside, quiet)
     names = _algorithms(kind, algorithms)
     nbytes = _sizes(sizes, measured_sizes(measured, kind) if measured else None)
+    remark_compilation(loaded.network, quiet)
     rows = list(collective_times(loaded, kind, names, nbytes, ranks))
     if measured is not None:
         rows = beside_measured(rows, measured, kind)
@@ -188,6 +189,7 @@ def flows(
     from simulator.experiment.questions import transfer_times
 
     loaded = _loaded(scenario, settings, nodes, fidelity, allow_outside, quiet)
+    remark_compilation(loaded.network, quiet)
     rows = transfer_times(loaded, file)
     if as_json:
         print_json(rows)

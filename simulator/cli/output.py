@@ -61,6 +61,14 @@ def remark(text: str, quiet: bool = False) -> None:
         click.echo("\n".join(map(plain, text.splitlines())), err=True)
 
 
+def remark_compilation(network: Any, quiet: bool) -> None:
+    """Tell why the first run after an installation takes longer."""
+    from simulator.experiment.networking import first_use
+
+    if first_use(network):
+        remark("compiling the network's loops, once; this takes about ten seconds", quiet)
+
+
 def console(stream: Any) -> Console:
     """A rich console that neither colours user's text nor cuts tables on a pipe."""
     from rich.console import Console

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simulator.cli.output import plain, print_json, print_table, remark
+from simulator.cli.output import plain, print_json, print_table, remark, remark_compilation
 from simulator.registry import kind_of
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def run(
     check_writable(out)
     folder = finished(out, loaded, trace=trace)
     if folder is None:
+        remark_compilation(loaded.network, quiet)
         result, volatile = measured(loaded)
         folder = save(result, out, trace=trace, volatile=volatile)
     else:
@@ -184,6 +185,7 @@ def sweep(
     for note in notes:
         remark(note, quiet)
     check_writable(out)
+    remark_compilation(scenarios[0].network, quiet)
     write_sweep(out, plan)
     with_progress = _progress if not quiet else _silent
     entries = with_progress(len(scenarios), lambda report: execute(scenarios, out, report))

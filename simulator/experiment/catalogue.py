@@ -10,6 +10,7 @@ from simulator.cluster import DURATIONS, NOISES, STORAGES, STRAGGLERS
 from simulator.experiment.scenario import Scenario
 from simulator.experiment.settings import settings_for
 from simulator.learning import DATASETS, MODELS, OPTIMIZERS, PARTITIONS, SCHEDULES
+from simulator.network.payload import PAYLOADS
 from simulator.registry import Registry, summary
 from topologies import TOPOLOGIES
 
@@ -28,6 +29,7 @@ def registries() -> dict[str, Registry[Any]]:
         "partitions": PARTITIONS,
         "optimizers": OPTIMIZERS,
         "schedules": SCHEDULES,
+        "payloads": PAYLOADS,
     }
 
 

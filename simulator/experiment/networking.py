@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from simulator.engine import Clock, Streams, Table
 from simulator.experiment.references import resolve
 from simulator.network import AlphaBeta, Network
+from simulator.network.compiled import is_compiled
 from simulator.network.conditions import Background, Jitter, LinkChange, misplaced
 from simulator.network.measured import (
     CostTable,
@@ -90,6 +91,11 @@ def cost_table(settings: NetworkSettings, folder: Path, allow_outside: bool) -> 
         path = resolve(costs.path, folder, allow_outside)
         measurements += completed(read_measurements(path), costs)
     return CostTable(measurements)
+
+
+def first_use(settings: NetworkSettings) -> bool:
+    """Will the loops that *settings* need be compiled first?"""
+    return settings.fidelity in SHARED and not is_compiled()
 
 
 def build_network(

@@ -40,6 +40,11 @@ def _jit(function: Compiled, **options: Any) -> Compiled:
         return cast("Compiled", jit(cache=True, error_model="numpy", **options)(function))
 
 
+def is_compiled() -> bool:
+    """Has anything of this package been compiled before?  If not, it takes some seconds."""
+    return os.path.isdir(_folder()) or not _folder()
+
+
 @contextmanager
 def _kept_in(folder: str) -> Iterator[None]:
     """Let numba keep what it compiles in *folder*; "" is its own choice."""
