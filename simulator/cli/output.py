@@ -62,10 +62,10 @@ def remark(text: str, quiet: bool = False) -> None:
 
 
 def remark_compilation(network: Any, quiet: bool) -> None:
-    """Tell why the first run after an installation takes longer."""
+    """Tell somebody at a terminal why the first run after an installation takes longer."""
     from simulator.experiment.networking import first_use
 
-    if first_use(network):
+    if sys.stderr.isatty() and first_use(network):
         remark("compiling the network's loops, once; this takes about ten seconds", quiet)
 
 
