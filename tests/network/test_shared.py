@@ -11,6 +11,7 @@ from simulator.engine import Clock, Trace
 from simulator.network import collectives
 from simulator.network.shared import SharedNetwork
 from topologies import LinkSpec, Star
+from topologies.builders import LeafSpine
 
 M = 1e8
 FAST = LinkSpec(100e9, 5e-6)
@@ -20,20 +21,12 @@ def star(n):
     return Star(n, 0, FAST, FAST).build()
 
 
-def fat(n, spines_per_host):
-    """Two-level tree of sqrt(n) leaves with sqrt(n) hosts; spines are numbered as in the case."""
+def fat(n):
+    """Two-level tree of sqrt(n) leaves with sqrt(n) hosts each, and as many spines."""
     h = math.isqrt(n)
-    graph = nx.Graph()
-    for spine in range(int(h * spines_per_host)):
-        graph.add_node(f"spine{spine}", kind="switch")
-    for leaf in range(h):
-        graph.add_node(f"leaf{leaf}", kind="switch")
-        for spine in range(int(h * spines_per_host)):
-            graph.add_edge(f"leaf{leaf}", f"spine{spine}", bandwidth=100e9, latency=5e-6)
-    for host in range(n):
-        graph.add_node(f"host{host}", kind="host")
-        graph.add_edge(f"host{host}", f"leaf{host // h}", bandwidth=100e9, latency=5e-6)
-    return graph
+    return LeafSpine(
+        hosts=n, gpus_per_host=0, hosts_per_leaf=h, spines=h, host_link=FAST, spine_link=FAST
+    ).build()
 
 
 def shared(n):
@@ -139,14 +132,14 @@ def test_golden_halving_doubling_on_a_star(n, expected, fidelity):
 @BOTH
 @pytest.mark.parametrize(("n", "expected"), [(64, 0.018270), (256, 0.0261375), (1024, 0.056904375)])
 def test_golden_ring_on_a_fat_tree(n, expected, fidelity):
-    ends = collective(fat(n, 1), collectives.ring_all_reduce(n, M), fidelity)
+    ends = collective(fat(n), collectives.ring_all_reduce(n, M), fidelity)
     assert max(ends) == pytest.approx(expected, rel=1e-6)
 
 
 @BOTH
 @pytest.mark.parametrize(("n", "expected"), [(64, 0.048090), (256, 0.064120), (1024, 0.080150)])
 def test_golden_recursive_doubling_on_a_fat_tree(n, expected, fidelity):
-    ends = collective(fat(n, 1), collectives.recursive_doubling_all_reduce(n, M), fidelity)
+    ends = collective(fat(n), collectives.recursive_doubling_all_reduce(n, M), fidelity)
     assert max(ends) == pytest.approx(expected, rel=1e-6)
 
 
@@ -177,6 +170,6 @@ def test_golden_all_to_four_on_a_star(n, last, mean):
     ("n", "last", "mean"), [(64, 0.064020, 0.042196110), (256, 0.080020, 0.047037455)]
 )
 def test_golden_all_to_four_on_a_fat_tree(n, last, mean):
-    ends = transfers(fat(n, 1), all_to_four(n))
+    ends = transfers(fat(n), all_to_four(n))
     assert max(ends) == pytest.approx(last, rel=1e-6)
     assert np.mean(ends) == pytest.approx(mean, rel=1e-6)
