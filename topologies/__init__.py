@@ -3,21 +3,17 @@
 A topology is an ordinary `networkx.Graph` (links are full duplex unless `duplex` is
 `half`) or `DiGraph`.  Nodes have a `kind` (`worker`, `host`, `switch`, `server`,
 `storage`), edges a `bandwidth` in bit/s and a `latency` in s.  The order of the nodes is
-the order of the file and decides ranks and routes; names are never sorted.
+the order of the file and decides ranks and routes; names are never sorted.  Files are read by
+`topologies.readers` and written by `topologies.writers`.
 """
 
 from topologies.attributes import LinkSpec, attach, check, levels, nodes_of_kind, worker_nodes
 from topologies.builders import TOPOLOGIES, Star, Topology, TwoLevel
 from topologies.facts import Facts, facts_of
 from topologies.layout import positions
-from topologies.readers import READERS, Defaults, read_topology
-from topologies.writers import WRITERS, write_topology
 
 __all__ = [
-    "READERS",
     "TOPOLOGIES",
-    "WRITERS",
-    "Defaults",
     "Facts",
     "LinkSpec",
     "Star",
@@ -29,7 +25,5 @@ __all__ = [
     "levels",
     "nodes_of_kind",
     "positions",
-    "read_topology",
     "worker_nodes",
-    "write_topology",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.errors import InvalidInput
 from simulator.units import show
-from topologies import Facts, facts_of, positions, write_topology
+from topologies import Facts, facts_of, positions
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -78,6 +78,8 @@ def convert(graph: nx.Graph[str], target: Path, force: bool) -> None:
     InvalidInput
         If the file exists, unless *force*, or there is no such format.
     """
+    from topologies.writers import write_topology
+
     if target.exists() and not force:
         raise InvalidInput(f"{target} exists; give another name, or --force to replace it")
     write_topology(graph, target)

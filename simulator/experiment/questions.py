@@ -21,7 +21,6 @@ from simulator.network.choice import chosen, hosts_of
 from simulator.network.measured import bus_bandwidth, counted_size, read_measurements
 from simulator.units import Unit
 from topologies import worker_nodes
-from topologies.readers import format_of, open_source
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -59,6 +58,8 @@ def load_cluster(
 
 def _is_topology(path: str | Path) -> bool:
     """Is this a file of a topology, and no scenario?"""
+    from topologies.readers import format_of, open_source
+
     if not Path(path).is_file():
         return False
     try:

@@ -125,7 +125,7 @@ class Arena:
         """Ranks whose flows begin at *base*, with rounds ``entries[first:last]``."""
         at = self._take("ranks", len(first))
         new = self.fluid.ranks[at : at + len(first)]
-        new.origin, new.first, new.last, new.round, new.hands_over = base, first, last, NONE, 0
+        new.origin, new.first, new.last, new.stage, new.hands_over = base, first, last, NONE, 0
         return at
 
     def _take(self, name: str, count: int) -> int:

@@ -194,8 +194,8 @@ def _rounds_of_ranks(
     begins = np.flatnonzero(new)
     entries = np.zeros(len(begins), ENTRY)
     repeats = np.array([part.repeat for part in plan.rounds], np.int64)
-    entries["round"] = round_[begins]
-    entries["repeat"] = repeats[round_[begins]]
+    entries["stage"] = round_[begins]
+    entries["times"] = repeats[round_[begins]]
     entries["first"] = begins
     entries["last"] = np.concatenate((begins[1:], [len(rank)])) if len(begins) else begins
     owners = rank[begins]

@@ -6,8 +6,8 @@ import os
 import pytest
 
 from simulator.errors import TopologyError
-from topologies import LinkSpec, read_topology
-from topologies.readers import draft, xml
+from topologies import LinkSpec
+from topologies.readers import draft, read_topology, xml
 from topologies.readers import source as source_module
 
 LAUGHS = "".join(

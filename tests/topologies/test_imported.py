@@ -7,8 +7,9 @@ import pytest
 from simulator.errors import TopologyError
 from simulator.experiment.settings import dump, settings_for
 from simulator.registry import Checked
-from topologies import TOPOLOGIES, LinkSpec, Star, check, worker_nodes, write_topology
+from topologies import TOPOLOGIES, LinkSpec, Star, check, worker_nodes
 from topologies.builders import Imported, Ring
+from topologies.writers import write_topology
 
 
 @pytest.fixture

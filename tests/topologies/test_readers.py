@@ -5,8 +5,8 @@ import json
 import pytest
 
 from simulator.errors import TopologyError
-from topologies import LinkSpec, levels, nodes_of_kind, read_topology, worker_nodes
-from topologies.readers import READERS, Defaults, format_of
+from topologies import LinkSpec, levels, nodes_of_kind, worker_nodes
+from topologies.readers import READERS, Defaults, format_of, read_topology
 from topologies.readers.source import Source
 
 LINK = LinkSpec(1e9, 1e-6)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import TopologyError
-from topologies import TOPOLOGIES, LinkSpec, Star, read_topology, worker_nodes, write_topology
-from topologies.writers import to_csv, to_dot, to_graphml, to_json
+from topologies import TOPOLOGIES, LinkSpec, Star, worker_nodes
+from topologies.readers import read_topology
+from topologies.writers import to_csv, to_dot, to_graphml, to_json, write_topology
 
 BUILT = [kind for kind in TOPOLOGIES if kind != "file"]
 READABLE = ("json", "graphml", "csv")

@@ -11,7 +11,6 @@ from simulator.errors import TopologyError, escaped, printable
 from simulator.units import BitsPerSecond, Seconds
 from topologies.attributes import LinkSpec, nodes_of_kind, worker_nodes
 from topologies.builders.hosts import MAX_LINKS, PCIE, TOPOLOGIES, GpusPerHost, add_link
-from topologies.readers import Defaults, read_topology
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -68,6 +67,8 @@ class Imported:
         )
 
     def build(self) -> nx.Graph[str]:
+        from topologies.readers import Defaults, read_topology
+
         graph = read_topology(self.folder / self.path, Defaults(self.bandwidth, self.latency))
         hosts = nodes_of_kind(graph, "host") if self.gpus_per_host else []
         if hosts and nodes_of_kind(graph, "worker"):

@@ -117,7 +117,7 @@ def happen(
     if count.heap > 0 and net.groups[net.heap[0]].due <= count.now * SAME_INSTANT:
         _instant(net, count.now)
     advance(net, limit)
-    return count.now, due_next(net), count.results, count.spans, count.rows
+    return float(count.now), due_next(net), int(count.results), int(count.spans), int(count.rows)
 
 
 @uncounted

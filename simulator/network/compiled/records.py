@@ -79,7 +79,7 @@ RANK = np.dtype(
         ("last", "i8"),
         ("hands_over", "i8"),  # 1: it leaves as soon as it has entered
         ("entry", "i8"),
-        ("round", "i8"),  # where it is: round and repetition; NONE before and after
+        ("stage", "i8"),  # where it is: round and repetition; NONE before and after
         ("repetition", "i8"),
         ("pending", "i8"),  # messages of this round not delivered yet
         ("active", "i8"),  # own messages under way
@@ -88,7 +88,7 @@ RANK = np.dtype(
         ("used", "i8"),  # 1 if there has been one
     ]
 )
-ENTRY = np.dtype([("round", "i8"), ("repeat", "i8"), ("first", "i8"), ("last", "i8")])
+ENTRY = np.dtype([("stage", "i8"), ("times", "i8"), ("first", "i8"), ("last", "i8")])
 ROW = np.dtype([("flow", "i8"), ("begin", "f8"), ("end", "f8")])
 SPAN = np.dtype([("rank", "i8"), ("begin", "f8"), ("end", "f8")])
 TALLY = np.dtype(

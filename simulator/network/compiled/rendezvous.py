@@ -64,11 +64,11 @@ def _take_up(net: Fluid, r: int) -> None:
     """Rank *r* has come to a round: begin the messages whose other end is there too."""
     rank = net.ranks[r]
     entry = net.entries[rank.entry]
-    rank.round, rank.pending = entry.round, entry.last - entry.first
+    rank.stage, rank.pending = entry.stage, entry.last - entry.first
     for at in range(entry.first, entry.last):
         f = rank.origin + net.refs[at]
         other = net.ranks[net.flows[f].target if net.flows[f].source == r else net.flows[f].source]
-        if other.round == rank.round and other.repetition == rank.repetition:
+        if other.stage == rank.stage and other.repetition == rank.repetition:
             begin(net, f)
 
 
@@ -76,7 +76,7 @@ def _take_up(net: Fluid, r: int) -> None:
 def _leave(net: Fluid, r: int) -> None:
     rank, count = net.ranks[r], net.tally[0]
     _close_interval(net, r)
-    rank.round = NONE
+    rank.stage = NONE
     if rank.hands_over == 0:
         net.results[count.results] = -2 - r
         count.results += 1
@@ -105,7 +105,7 @@ def go_on(net: Fluid, r: int) -> None:
     rank.pending -= 1
     if rank.pending > 0:
         return
-    if rank.repetition + 1 < net.entries[rank.entry].repeat:
+    if rank.repetition + 1 < net.entries[rank.entry].times:
         rank.repetition += 1
     else:
         rank.entry += 1
