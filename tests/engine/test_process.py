@@ -129,3 +129,38 @@ def test_an_observer_hears_of_every_activity(env, log):
     env.work(process(), "p")
     env.run_to_end()
     assert log == [("a transfer", 0.0, 1.0)]
+
+
+def test_what_is_called_at_a_time_runs_after_events_of_lower_priority():
+    from simpy.events import NORMAL
+
+    from simulator.engine.clock import AFTER_THE_INSTANT, NETWORK
+
+    env, seen = Clock(), []
+    env.at(1.0, AFTER_THE_INSTANT, lambda: seen.append("after"))
+    env.at(1.0, NETWORK, lambda: seen.append("network"))
+    env.at(1.0, NORMAL, lambda: seen.append("normal"))
+    env.at(0.5, AFTER_THE_INSTANT, lambda: seen.append("earlier"))
+    assert env.horizon == 0.5
+    env.deadline = 0.25
+    assert 0.25 < env.horizon < 0.250001  # what happens at the deadline still happens
+    env.deadline = 2.0
+    env.run()
+    assert seen == ["earlier", "normal", "network", "after"]
+    assert env.horizon > 2.0
+
+
+def test_an_activity_that_is_fired_ends_at_once_and_schedules_nothing():
+    env, seen = Clock(), []
+    event = Activity(env, "something")
+
+    def waiter():
+        seen.append((yield event))
+
+    env.process(waiter())
+    env.run()
+    before = next(env._eid)
+    event.fire("value", ((0.0, 1.0),))
+    assert seen == ["value"]
+    assert event.busy == ((0.0, 1.0),)
+    assert next(env._eid) - before <= 2  # the end of the process alone
