@@ -97,6 +97,7 @@ def _names(ax: Axes, nodes: Mapping[str, Any]) -> None:
         named = [node for node in named if node["kind"] == "switch"]
     if len(named) > MOST_NAMES:
         return
+    size = min(6.0, 4.0 + 40.0 / len(named)) if named else 6.0
     for node in named:
         ax.annotate(
             text(node["id"]),
@@ -104,6 +105,6 @@ def _names(ax: Axes, nodes: Mapping[str, Any]) -> None:
             xytext=(0, 5),
             textcoords="offset points",
             ha="center",
-            fontsize=6,
+            fontsize=size,
             zorder=3,
         )

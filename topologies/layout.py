@@ -72,17 +72,20 @@ def positions(graph: nx.Graph[str]) -> dict[str, Point]:
 
 
 def _around(graph: nx.Graph[str], placed: dict[str, Point]) -> bool:
-    """Place nodes that hang on a placed one around it; false if some hang on none."""
-    waiting: dict[str, list[str]] = {}
-    for node in graph:
-        if node not in placed:
-            anchor = next((other for other in graph.adj[node] if other in placed), None)
-            if anchor is None:
-                return False
-            waiting.setdefault(anchor, []).append(node)
+    """Place nodes that hang on a placed one around it, and so on; false if some hang on none."""
     radius = 0.3 * _spacing(placed.values())
-    for anchor, nodes in waiting.items():
-        placed.update(zip(nodes, circle(len(nodes), radius, placed[anchor]), strict=True))
+    while len(placed) < len(graph):
+        waiting: dict[str, list[str]] = {}
+        for node in graph:
+            if node not in placed:
+                anchor = next((other for other in graph.adj[node] if other in placed), None)
+                if anchor is not None:
+                    waiting.setdefault(anchor, []).append(node)
+        if not waiting:
+            return False
+        for anchor, nodes in waiting.items():
+            placed.update(zip(nodes, circle(len(nodes), radius, placed[anchor]), strict=True))
+        radius *= 0.35
     return True
 
 
@@ -103,7 +106,7 @@ def _rows(graph: nx.Graph[str], level: dict[str, int]) -> dict[str, Point]:
         if kind == "worker" and any(graph.nodes[o]["kind"] == "host" for o in graph.adj[node]):
             row[node] = -2
     by_row: dict[int, list[str]] = {}
-    for node in _beside_siblings(graph, row):
+    for node in graph:
         by_row.setdefault(row[node], []).append(node)
     width = float(max(map(len, by_row.values())))
     x: dict[str, float] = {}
@@ -114,23 +117,12 @@ def _rows(graph: nx.Graph[str], level: dict[str, int]) -> dict[str, Point]:
             below = [x[other] for other in graph.adj[node] if row[other] < number and other in x]
             if below:
                 middle[node] = sum(below) / len(below)
+        for node in nodes:  # a server, the last node of the file, stands beside its rack
+            above = [other for other in graph.adj[node] if row[other] > number]
+            beside = [middle[o] for other in above for o in graph.adj[other] if o in middle]
+            if node not in middle and beside and number < 0:
+                middle[node] = max(beside)
         order = sorted(nodes, key=lambda node: middle.get(node, math.inf)) if middle else nodes
         for place, node in enumerate(order):
             x[node] = width * (place + 0.5) / len(nodes)
     return {node: (x[node], float(row[node])) for node in graph}
-
-
-def _beside_siblings(graph: nx.Graph[str], row: dict[str, int]) -> list[str]:
-    """Nodes in file order, but what hangs on one switch only beside the others on it.
-
-    A server is the last node of the file and would otherwise stand far from its rack.
-    """
-    first: dict[str, int] = {}
-    place: dict[str, int] = {}
-    for number, node in enumerate(graph):
-        above = next(iter(graph.adj[node]), None) if len(graph.adj[node]) == 1 else None
-        if above is None or row[node] != -1:
-            place[node] = number
-        else:
-            place[node] = first.setdefault(above, number)
-    return sorted(graph, key=place.__getitem__)
