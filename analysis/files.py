@@ -94,6 +94,8 @@ def save_topology(graph: Mapping[str, Any], path: Path) -> None:
     suffix = path.suffix.lstrip(".")
     if suffix not in _METADATA:
         raise ResultError(f"{path}: no format {path.suffix!r}; known: .{', .'.join(_METADATA)}")
+    if not path.absolute().parent.is_dir():
+        raise ResultError(f"{path}: there is no folder {path.parent}")
     with matplotlib.style.context(Path(__file__).with_name("paper.mplstyle")):
         figure = Figure(figsize=(7.0, 4.0))
         ax = figure.subplots()

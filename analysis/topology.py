@@ -97,6 +97,8 @@ def _names(ax: Axes, nodes: Mapping[str, Any]) -> None:
         named = [node for node in named if node["kind"] == "switch"]
     if len(named) > MOST_NAMES:
         return
+    from matplotlib.patheffects import withStroke
+
     size = min(6.0, 4.0 + 40.0 / len(named)) if named else 6.0
     for node in named:
         ax.annotate(
@@ -107,4 +109,5 @@ def _names(ax: Axes, nodes: Mapping[str, Any]) -> None:
             ha="center",
             fontsize=size,
             zorder=3,
+            path_effects=[withStroke(linewidth=1.5, foreground="white")],
         )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from topologies.attributes import KINDS, host_of, levels, nodes_of_kind, worker_nodes
 
@@ -11,6 +14,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
 MAX_BISECTED = 2_000  # hosts
+MAX_SPECTRAL, MODES = 1_000, 3  # nodes of which modes are found, and how many
 MAX_VISITS = 30_000_000  # link ends looked at to find the diameter, some seconds
 RESOLUTION = 1024  # a max-flow of whole numbers ends; bandwidths count in bit/s over this
 
@@ -35,9 +39,9 @@ class Facts:
     sampled_from
         Hosts from which distances were measured, or None if from all: then they are exact.
     bisection
-        Bandwidth (bit/s) from the first to the second half of the hosts in file order
-        (the middle one of an odd number belongs to the second), as a minimum cut; None
-        with fewer than two hosts or more than 2,000.
+        Least bandwidth (bit/s) found between two halves of the hosts (see `bisection`; the
+        smaller of an odd number's comes first), each as a minimum cut; None with fewer
+        than two hosts or more than 2,000.
     bisection_share
         `bisection` as a share of what the links of one half of the hosts carry together,
         of the half with less: 1 is full bisection bandwidth.
@@ -151,13 +155,49 @@ def _from(source: int, ahead: list[list[tuple[int, float]]]) -> tuple[list[int],
 
 
 def bisection(graph: nx.Graph[str]) -> tuple[float | None, float | None]:
-    """Bandwidth between the halves of the hosts in bit/s, and as a share of the full one."""
-    import networkx as nx
+    """Least bandwidth found between two halves of the hosts, bit/s, and its share of the full one.
 
+    The least over all halves is hard to find.  Tried are the first and the second half in
+    file order, and halves along the slow modes of the network seen as springs (its
+    Laplacian's eigenvectors of small eigenvalue: Fiedler's spectral bisection), which
+    separate racks, and planes of a torus.
+    """
     hosts = working_hosts(graph)
     if not 2 <= len(hosts) <= MAX_BISECTED:
         return None, None
-    first = dict.fromkeys(hosts[: len(hosts) // 2])
+    cuts = [_cut(graph, hosts, order[: len(hosts) // 2]) for order in _orders(graph, hosts)]
+    return min(cuts, key=lambda cut: cut[0])
+
+
+def _orders(graph: nx.Graph[str], hosts: list[str]) -> list[list[str]]:
+    """Orders of the hosts whose first halves are worth a look."""
+    inner = [node for node in graph if graph.nodes[node]["kind"] != "worker" or node in {*hosts}]
+    if graph.is_directed() or len(inner) > MAX_SPECTRAL:
+        return [hosts]
+    number = {node: at for at, node in enumerate(inner)}
+    laplacian = np.zeros((len(inner), len(inner)))
+    for u, v, data in graph.edges(data=True):
+        if u in number and v in number:
+            i, j, stiffness = number[u], number[v], float(data["bandwidth"])
+            laplacian[[i, j], [i, j]] += stiffness
+            laplacian[[i, j], [j, i]] -= stiffness
+    if not laplacian.any():  # hosts are joined by their GPUs alone
+        return [hosts]
+    _, modes = np.linalg.eigh(laplacian / laplacian.max())
+    places = np.array([number[host] for host in hosts])
+    orders = [hosts]
+    slow = np.round(modes[places, 1 : 2 + MODES], 9).T
+    for mode, following in pairwise(slow):  # symmetric places tie; the next mode tells them apart
+        rank = np.lexsort((following, mode))
+        orders.append([hosts[at] for at in rank.tolist()])
+    return orders
+
+
+def _cut(graph: nx.Graph[str], hosts: list[str], half: list[str]) -> tuple[float, float | None]:
+    """Bandwidth between *half* of the hosts and the others, and as a share of the full one."""
+    import networkx as nx
+
+    first = dict.fromkeys(half)
     # The hosts of a half, from which and to which any amount may flow, are one node each.
     side = {host: "first" if host in first else "second" for host in hosts}
     inside = {node: side.get(host_of(graph, node)) for node in graph}
@@ -167,8 +207,8 @@ def bisection(graph: nx.Graph[str]) -> tuple[float | None, float | None]:
     for u, v, data in graph.edges(data=True):
         bandwidth = float(data["bandwidth"])
         for a, b in [(u, v)] if graph.is_directed() else [(u, v), (v, u)]:
-            if (half := inside[a]) and host_of(graph, a) != host_of(graph, b):
-                full[half] += bandwidth
+            if (where := inside[a]) and host_of(graph, a) != host_of(graph, b):
+                full[where] += bandwidth
             ends = [("half", side[n]) if n in side else ("node", n) for n in (a, b)]
             if ends[0] != ends[1]:
                 kept = merged.get_edge_data(*ends, default={"capacity": 0})["capacity"]

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 Point = tuple[float, float]
 
 
-def circle(count: int, radius: float = 1.0, centre: Point = (0.0, 0.0)) -> list[Point]:
-    """*count* points on a circle, clockwise from the top.
+def circle(
+    count: int, radius: float = 1.0, centre: Point = (0.0, 0.0), turned: float = 0.0
+) -> list[Point]:
+    """*count* points on a circle, clockwise from the top, *turned* by a part of a turn.
 
     >>> circle(4)
     [(0.0, 1.0), (1.0, 0.0), (0.0, -1.0), (-1.0, 0.0)]
     """
-    turns = [2 * math.pi * i / count for i in range(count)]
+    turns = [2 * math.pi * (i / count + turned) for i in range(count)]
     return [
         # six digits are finer than any pixel; adding 0.0 turns -0.0 into 0.0
         (
@@ -84,7 +86,8 @@ def _around(graph: nx.Graph[str], placed: dict[str, Point]) -> bool:
         if not waiting:
             return False
         for anchor, nodes in waiting.items():
-            placed.update(zip(nodes, circle(len(nodes), radius, placed[anchor]), strict=True))
+            points = circle(len(nodes), radius, placed[anchor], turned=0.1)
+            placed.update(zip(nodes, points, strict=True))
         radius *= 0.35
     return True
 

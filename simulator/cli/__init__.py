@@ -76,6 +76,9 @@ def call(arguments: list[str] | None = None) -> int:
     except (InvalidInput, ResultError) as error:
         remark(str(error))
         return 2
+    except SystemExit as end:  # click ends so when the reader of our output has gone
+        gone = type(sys.stdout).__name__ == "PacifyFlushWrapper"
+        return 0 if gone else int(end.code or 0)
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -69,22 +69,31 @@ def collectives(
     `paceline topology` reads.  Sizes are counted as nccl-tests does: for all-gather,
     reduce-scatter, gather and scatter they are those of all ranks' parts together.
     """
-    from simulator.experiment.questions import beside_measured, collective_times, measured_sizes
+    from simulator.experiment.questions import beside_measured, collective_times, read_log
 
     loaded = _loaded(scenario, settings, nodes, fidelity, allow_outside, quiet)
     names = _algorithms(kind, algorithms)
-    nbytes = _sizes(sizes, measured_sizes(measured, kind) if measured else None)
     remark_compilation(loaded.network, quiet)
-    rows = list(collective_times(loaded, kind, names, nbytes, ranks))
+    log = None
     if measured is not None:
-        rows = beside_measured(rows, measured, kind)
+        count = min(ranks or loaded.topology.workers, loaded.topology.workers)
+        per_host = max(1, loaded.topology.workers // loaded.topology.hosts)
+        log = read_log(measured, kind, count, -(-count // per_host))
+        for text in log.remarks:
+            remark(text, quiet)
+    nbytes = _sizes(sizes, sorted(log.times) if log else None)
+    rows = list(collective_times(loaded, kind, names, nbytes, ranks))
+    if log is not None:
+        rows = beside_measured(rows, log)
     if as_json:
         print_json(rows)
-        return
-    click.echo(f"{kind}, {rows[0]['ranks']} ranks, fidelity {loaded.network.fidelity}")
-    print_table([_as_nccl_tests(row) for row in rows])
-    for why in dict.fromkeys(_reason(row) for row in rows if "cheapest" in row["why"]):
-        remark(why, quiet)
+    else:
+        click.echo(f"{kind}, {rows[0]['ranks']} ranks, fidelity {loaded.network.fidelity}")
+        print_table([_as_nccl_tests(row) for row in rows])
+        for why in dict.fromkeys(_reason(row) for row in rows if "cheapest" in row["why"]):
+            remark(why, quiet)
+    if any(row["time_s"] is None for row in rows):
+        remark("some collectives never end: a link on their way has failed for good", quiet)
 
 
 def _reason(row: dict[str, Any]) -> str:
@@ -96,7 +105,7 @@ def _as_nccl_tests(row: dict[str, Any]) -> dict[str, Any]:
     shown = {
         "size (B)": f"{row['nbytes']:.0f}",
         "algorithm": row["algorithm"],
-        "time (us)": f"{row['time_s'] * 1e6:.2f}",
+        "time (us)": "-" if row["time_s"] is None else f"{row['time_s'] * 1e6:.2f}",
         "algbw (GB/s)": _gigabytes(row["algbw_bytes_per_s"]),
         "busbw (GB/s)": _gigabytes(row["busbw_bytes_per_s"]),
     }
@@ -166,7 +175,9 @@ def _loaded(
     required=True,
     help="CSV file with the columns source,target,nbytes and perhaps start_s.",
 )
-@FIDELITY
+@click.option(
+    "--fidelity", type=click.Choice(FIDELITIES[:2]), help="Both share links; see collectives."
+)
 @NODES
 @SET
 @AS_JSON
@@ -201,9 +212,11 @@ def flows(
 
 
 def _transfer(row: dict[str, Any]) -> dict[str, Any]:
-    shown = {name: row[name] for name in ("source", "target", "nbytes", "start_s", "finish_s")}
+    shown = {name: row[name] for name in ("source", "target")}
+    for name in ("nbytes", "start_s", "finish_s", "time_s"):
+        shown[name] = "-" if row[name] is None else f"{row[name]:.9g}"
     ends = row["bottleneck_source"], row["bottleneck_target"]
-    return shown | {"time_s": row["time_s"], "bottleneck": " -> ".join(ends) if ends[0] else None}
+    return shown | {"bottleneck": " -> ".join(ends) if ends[0] else None}
 
 
 @click.group()

@@ -20,11 +20,11 @@ MAX_WORKER_STEPS = 1_000_000_000
 
 def impossible(scenario: Scenario) -> Iterator[tuple[str, str]]:
     """What *scenario* asks for that cannot be had together: (path, message)."""
-    if unusable := list(_unusable(scenario)):  # then nothing is known of the cluster
-        yield from unusable
-        return
+    problems = list(impossible_network(scenario))
+    yield from problems
+    if any(path.startswith("topology") for path, _ in problems):
+        return  # nothing is known of the cluster
     workers, hosts = scenario.topology.workers, scenario.topology.hosts
-    yield from _network(scenario)
     parts: list[tuple[str, Any]] = [("algorithm", scenario.algorithm)]
     parts += [(f"stragglers.{i}", model) for i, model in enumerate(scenario.stragglers)]
     for path, part in parts:
@@ -40,6 +40,12 @@ def impossible(scenario: Scenario) -> Iterator[tuple[str, str]]:
     if getattr(optimizer, "nesterov", False) and not getattr(optimizer, "momentum", 0):
         yield "learning.optimizer.nesterov", "needs a momentum above 0"
     yield from _unlearnable(scenario, workers)
+
+
+def impossible_network(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """The same for topology and network alone, whatever is to be learned on them."""
+    unusable = list(_unusable(scenario))
+    yield from unusable or _network(scenario)
 
 
 def _unusable(scenario: Scenario) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,8 @@ from simulator.experiment.explain import known_names, validate
 from simulator.experiment.resizing import located, resize
 from simulator.experiment.scenario import Scenario
 from simulator.experiment.settings import settings_for
+
+Rules = Callable[[Scenario], Iterable[tuple[str, str]]]
 
 
 def load(
@@ -143,8 +145,8 @@ class Override:
         return cls(path, parse_value(value, f"-S {text}"), f"-S {text}")
 
 
-def check(document: Document, allow_outside: bool = False) -> Scenario:
-    """Validate *document* and look for combinations that cannot be run.
+def check(document: Document, allow_outside: bool = False, rules: Rules = impossible) -> Scenario:
+    """Validate *document* and look for combinations that cannot be run, by *rules*.
 
     Raises
     ------
@@ -167,11 +169,11 @@ def check(document: Document, allow_outside: bool = False) -> Scenario:
         wrong = [problem.path for problem in error.problems]
         more = [
             problem
-            for problem in _impossible(kept, document)
+            for problem in _located(rules(kept), document)
             if not any(path.startswith(problem.path) for path in wrong)
         ]
         raise ScenarioError([*error.problems, *more]) from None
-    if problems := _impossible(scenario, document):
+    if problems := _located(rules(scenario), document):
         raise ScenarioError(problems)
     return scenario
 
@@ -186,5 +188,5 @@ def _built(settings: Any, document: Document, allow_outside: bool) -> Scenario:
     )
 
 
-def _impossible(scenario: Scenario, document: Document) -> list[Problem]:
-    return [document.problem(keys_of(path), message) for path, message in impossible(scenario)]
+def _located(found: Iterable[tuple[str, str]], document: Document) -> list[Problem]:
+    return [document.problem(keys_of(path), message) for path, message in found]

@@ -58,16 +58,21 @@ def _worded(facts: Facts) -> Sequence[tuple[str, str]]:
         ("links", f"{facts.links:,}"),
         ("workers", f"{facts.workers:,}"),
         ("diameter between hosts", f"{facts.diameter} hops{sampled}"),
-        ("largest latency between hosts", show(facts.max_latency, "s") + sampled),
+        ("largest latency between hosts", _short(facts.max_latency, "s") + sampled),
     ]
     if facts.bisection is not None:
         share = "" if facts.bisection_share is None else f" ({facts.bisection_share:.0%} of full)"
-        rows.append(("bisection bandwidth", show(facts.bisection, "bit/s") + share))
+        rows.append(("bisection bandwidth", _short(facts.bisection, "bit/s") + share))
     rows += [
         (f"oversubscription at level {level}", f"{ratio:g} : 1")
         for level, ratio in facts.oversubscription
     ]
     return rows
+
+
+def _short(value: float, unit: str) -> str:
+    """A quantity without the noise of sums in its last digits."""
+    return show(float(f"{value:.10g}"), unit)
 
 
 def convert(graph: nx.Graph[str], target: Path, force: bool) -> None:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from simulator.engine import Clock, Streams, Trace
 from simulator.errors import InvalidInput, Problem, QuantityError, ScenarioError, suggestion
+from simulator.experiment.combinations import impossible_network
 from simulator.experiment.document import Document, read
 from simulator.experiment.loading import Override, apply_overrides, check, find
 from simulator.experiment.networking import SHARED, build_network, cost_table
 from simulator.experiment.scenario import Scenario
-from simulator.network import COLLECTIVES, Network
+from simulator.network import COLLECTIVES, Network, Plan
 from simulator.network.choice import chosen, hosts_of
+from simulator.network.collectives import Collective, Hosts, in_sequence
 from simulator.network.measured import bus_bandwidth, counted_size, read_measurements
 from simulator.units import Unit
 from topologies import worker_nodes
@@ -53,7 +58,7 @@ def load_cluster(
     else:
         document = read(file)
     apply_overrides(document, [Override.parse(text) for text in overrides], notes)
-    return check(document, allow_outside)
+    return check(document, allow_outside, impossible_network)
 
 
 def _is_topology(path: str | Path) -> bool:
@@ -133,54 +138,94 @@ def collective_times(
             network = prober.network()
             hosts = hosts_of(network, nodes)
             nbytes = size / counted_size(kind, 1.0, len(nodes))
+            pieces = scenario.network.payload.pieces(nbytes, scenario.workload.tensors)
             plan, name, why = chosen(
-                network,
-                nodes,
-                makers,
-                asked,
-                lambda make, h=hosts, b=nbytes: make(h, b),  # type: ignore[misc]
+                network, nodes, makers, asked, partial(_in_pieces, hosts, pieces)
             )
             seconds = seconds_of(network, plan, nodes)
-            algorithm, bus = bus_bandwidth(kind, len(nodes), size, seconds)
+            algorithm, bus = (
+                (None, None) if not seconds else bus_bandwidth(kind, len(nodes), size, seconds)
+            )
             yield {
                 "kind": kind,
                 "algorithm": name,
-                "why": why,
+                "why": why if asked == "auto" else "asked for",
                 "ranks": len(nodes),
+                "hosts": len(hosts),
                 "nbytes": size,
                 "time_s": seconds,
-                "algbw_bytes_per_s": algorithm if math.isfinite(algorithm) else None,
-                "busbw_bytes_per_s": bus if math.isfinite(bus) else None,
+                "algbw_bytes_per_s": algorithm,
+                "busbw_bytes_per_s": bus,
             }
 
 
-def beside_measured(rows: Sequence[Row], path: Path, kind: str) -> list[Row]:
-    """*rows* with what the nccl-tests output *path* has for the same size.
+def _in_pieces(hosts: Hosts, pieces: Sequence[float], make: Collective) -> Plan:
+    return in_sequence([make(hosts, piece) for piece in pieces])
+
+
+@dataclass(frozen=True)
+class Log:
+    """Measured times of one kind of collective.
+
+    Attributes
+    ----------
+    times
+        Seconds by size in bytes.
+    remarks
+        What a user should know before comparing with it.
+    """
+
+    times: Mapping[float, float]
+    remarks: tuple[str, ...]
+
+    def seconds(self, nbytes: float) -> float | None:
+        """Measured time, or interpolated between measured sizes; None outside them."""
+        if nbytes in self.times:
+            return self.times[nbytes]
+        sizes = sorted(self.times)
+        if not sizes or not sizes[0] <= nbytes <= sizes[-1]:
+            return None
+        logs = np.log([self.times[size] for size in sizes])
+        return float(np.exp(np.interp(math.log(nbytes), np.log(sizes), logs)))
+
+
+def read_log(path: Path, kind: str, ranks: int, hosts: int) -> Log:
+    """What the nccl-tests output *path* has for *kind*, to compare with *ranks* on *hosts*.
 
     Raises
     ------
     DataError
         If it has no measurement of *kind*.
     """
-    measured: dict[float, list[float]] = {}
-    for one in read_measurements(path):
-        if one.kind in (None, kind):
-            measured.setdefault(one.nbytes, []).append(one.time_s)
-    if not measured:
-        raise InvalidInput(f"{path} has no measurement of {kind}")
+    found = [one for one in read_measurements(path) if one.kind in (None, kind)]
+    if not found:
+        kinds = dict.fromkeys(str(one.kind) for one in read_measurements(path))
+        raise InvalidInput(f"{path} has no measurement of {kind}, but of {', '.join(kinds)}")
+    remarks = []
+    if found[0].kind is None:
+        remarks.append(f"{path} does not say which collective it measured; taken for {kind}")
+    shapes = dict.fromkeys((one.nodes, one.ranks_per_node) for one in found)
+    for nodes, per_node in shapes:
+        if nodes and per_node and (nodes * per_node, nodes) != (ranks, hosts):
+            remarks.append(
+                f"{path} was measured with {nodes * per_node} ranks on {nodes} hosts, and is "
+                f"compared with {ranks} on {hosts}"
+            )
+    times: dict[float, list[float]] = {}
+    for one in found:
+        times.setdefault(one.nbytes, []).append(one.time_s)
+    middle = {size: float(np.median(all_)) for size, all_ in times.items()}
+    return Log(middle, tuple(remarks))
+
+
+def beside_measured(rows: Sequence[Row], log: Log) -> list[Row]:
+    """*rows* with what was measured for the same size, and how far they are from it."""
     result = []
     for row in rows:
-        times = sorted(measured.get(row["nbytes"], []))
-        time = times[len(times) // 2] if times else None
-        error = None if time is None else row["time_s"] / time - 1
-        result.append(row | {"measured_s": time, "error": error})
+        measured, time = log.seconds(row["nbytes"]), row["time_s"]
+        error = None if measured is None or time is None else time / measured - 1
+        result.append(row | {"measured_s": measured, "error": error})
     return result
-
-
-def measured_sizes(path: Path, kind: str) -> list[float]:
-    """The sizes that the nccl-tests output *path* has for *kind*, in ascending order."""
-    found = {one.nbytes: None for one in read_measurements(path) if one.kind in (None, kind)}
-    return sorted(found)
 
 
 def read_transfers(path: Path, nodes: Sequence[str]) -> list[tuple[str, str, float, float]]:
@@ -192,11 +237,12 @@ def read_transfers(path: Path, nodes: Sequence[str]) -> list[tuple[str, str, flo
         With the line of every mistake.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "is no UTF-8 text"
         raise ScenarioError([Problem(str(path), "", f"cannot be read: {reason}")]) from None
-    reader = csv.DictReader(io.StringIO(text))
+    header = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=header.count))
     names = [name.strip() for name in reader.fieldnames or ()]
     needed = ", ".join(FLOW_COLUMNS[:3])
     if missing := [name for name in FLOW_COLUMNS[:3] if name not in names]:
@@ -243,19 +289,19 @@ def _quantity(row: Row, column: str, unit: Unit, default: float | None) -> float
 def transfer_times(scenario: Scenario, flows: Path) -> list[Row]:
     """When each transfer of the CSV file *flows* is over, and the link that limits it.
 
+    Links are shared, whatever the scenario's fidelity is.
+
     Raises
     ------
     ScenarioError
         If the file is wrong.
-    InvalidInput
-        If the scenario's fidelity does not share links.
     """
     from simulator.network.shared import SharedNetwork
     from simulator.network.transfers import Transfer, deliveries
 
-    if scenario.network.fidelity not in SHARED:
-        scenario = replace(scenario, network=replace(scenario.network, fidelity="flow"))
-    prober = Prober.of(scenario)
+    shared = scenario.network.fidelity in SHARED
+    network_settings = scenario.network if shared else replace(scenario.network, fidelity="flow")
+    prober = Prober.of(replace(scenario, network=network_settings))
     transfers = [Transfer(*one) for one in read_transfers(flows, list(prober.graph))]
     network = prober.network()
     assert isinstance(network, SharedNetwork)

@@ -53,6 +53,7 @@ def run(scenario: Scenario, *, stack_limit: int | None = None) -> Result:
         except Stalled as stalled:
             status, warnings = "stalled", [*warnings, str(stalled)]
             warnings += [f"link {u} -> {v} has failed" for u, v in cluster.network.failed()]
+        warnings += getattr(cluster.network, "remarks", ())
         return _result(scenario, cluster, status, ignored, warnings)
 
 

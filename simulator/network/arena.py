@@ -102,6 +102,7 @@ class Arena:
             new[name] = NONE
         new.width = 0
         new.jitters = new.recorded = 0
+        new.limit = NONE
         steps = self.fluid.hops[hop : hop + len(hops["link"])]
         steps.link, steps.direction, steps.share = hops["link"], hops["direction"], hops["share"]
         owner = np.empty(len(steps), np.int64)

@@ -188,8 +188,8 @@ class CostTable:
         below, above = [n for n in known if n <= nodes], [n for n in known if n >= nodes]
         if not below or not above:
             raise DataError(
-                f"no measurement of {kind} with {ranks_per_node} ranks per node that {nodes} "
-                f"nodes lie between; there are {self._described() or 'none'}"
+                f"{kind} was not measured on {nodes} x {ranks_per_node} (nodes x ranks per node), "
+                f"nor on fewer and on more nodes; there are {self._described() or 'none'}"
             )
         low, high = max(below), min(above)
         times = [self._of_size((kind, n, ranks_per_node), nbytes) for n in (low, high)]

@@ -91,44 +91,74 @@ def stages(plan: Plan, place: Placement, links: Links, overhead: float) -> Stage
     latency are flows of their own, so that near ones which wait for a busy link are not
     charged the latency of far ones as well.
     """
-    rows: list[tuple[float, float, int, int]] = []  # size, delay, repetitions, messages
-    width, parts = [], []
+    classes: list[list[_Class]] = []
     for part in plan.rounds:
-        load: dict[float, Floats] = {}
-        largest: dict[float, float] = {}
-        count: dict[float, int] = {}
-        for pairs, nbytes in part.transfers:
-            for alike in place(pairs):
-                latency = round(alike.latency, 12)
-                bytes_on = load.setdefault(latency, np.zeros(len(links.ends)))
-                bytes_on[alike.edges] += nbytes * alike.messages
-                largest[latency] = max(nbytes, largest.get(latency, 0.0))
-                count[latency] = count.get(latency, 0) + alike.total
-        width.append(max(1, len(load)))
-        for latency, bytes_on in sorted(load.items()):
-            size = largest[latency]
-            edges = np.flatnonzero(bytes_on)
-            parts.append((edges, bytes_on[edges] / size if size else bytes_on[edges]))
-            delay = part.repeat * (latency + overhead)
-            rows.append((part.repeat * size, delay, part.repeat, count[latency]))
-        if not load:  # all inside their nodes
-            parts.append((np.zeros(0, np.int64), np.zeros(0)))
-            rows.append((0.0, 0.0, 0, 0))
-    length = np.array([len(edges) for edges, _ in parts], np.int64)
-    edges = _joined([edges for edges, _ in parts])
-    columns = [np.array(column) for column in zip(*rows, strict=True)] or [np.zeros(0)] * 4
+        found = _classes(part, place, len(links.ends), overhead)
+        if classes and _alike(classes[-1], found):  # as the shifts of an all-to-all on a star
+            classes[-1] = [
+                one._replace(repeat=one.repeat + other.repeat)
+                for one, other in zip(classes[-1], found, strict=True)
+            ]
+        else:
+            classes.append(found)
+    every = [one for found in classes for one in found]
+    length = np.array([len(one.edges) for one in every], np.int64)
+    edges = _joined([one.edges for one in every])
+    repeat = np.array([one.repeat for one in every], np.int64)
     flows = Flows(
         np.cumsum(length) - length,
         length,
-        columns[0],
-        columns[1],
+        repeat * np.array([one.size for one in every], float),
+        repeat * np.array([one.delay for one in every], float),
         {
             "link": links.medium[edges],
             "direction": edges,
-            "share": _joined([share for _, share in parts], float),
+            "share": _joined([one.share for one in every], float),
         },
     )
-    return Stages(flows, np.array(width, np.int64), columns[2], columns[3])
+    width = np.array([len(found) for found in classes], np.int64)
+    return Stages(flows, width, repeat, np.array([one.messages for one in every], np.int64))
+
+
+class _Class(NamedTuple):
+    """The messages of a round with the same latency, in one repetition."""
+
+    size: float  # of the largest message, B
+    delay: float
+    repeat: int
+    messages: int
+    edges: Ints
+    share: Floats  # bytes on each of the edges per byte of the largest message
+
+
+def _classes(part: Round, place: Placement, directions: int, overhead: float) -> list[_Class]:
+    load: dict[float, Floats] = {}
+    largest: dict[float, float] = {}
+    count: dict[float, int] = {}
+    for pairs, nbytes in part.transfers:
+        for alike in place(pairs):
+            latency = round(alike.latency, 12)
+            load.setdefault(latency, np.zeros(directions))[alike.edges] += nbytes * alike.messages
+            largest[latency] = max(nbytes, largest.get(latency, 0.0))
+            count[latency] = count.get(latency, 0) + alike.total
+    found = []
+    for latency in sorted(load):
+        size, edges = largest[latency], np.flatnonzero(load[latency])
+        share = load[latency][edges] / (size or 1.0)
+        delay = latency + overhead
+        found.append(_Class(size, delay, part.repeat, count[latency], edges, share))
+    inside = _Class(0.0, 0.0, part.repeat, 0, np.zeros(0, np.int64), np.zeros(0))
+    return found or [inside]
+
+
+def _alike(one: list[_Class], other: list[_Class]) -> bool:
+    """Do two rounds load the same links with the same bytes?"""
+    return len(one) == len(other) and all(
+        (a.size, a.delay, a.messages) == (b.size, b.delay, b.messages)
+        and np.array_equal(a.edges, b.edges)
+        and np.array_equal(a.share, b.share)
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 def messages(plan: Plan, place: Placement, links: Links, overhead: float) -> Messages:

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 
 MOST_CLASSES = 8  # of latency; more are put together
 SAME_LATENCY = 1e-9  # relative
+MOST_PLACED = 256  # pairs that are remembered
 
 
 class Alike(NamedTuple):
@@ -63,6 +64,8 @@ class Placement:
         """The messages of *pairs* that leave their node, by the latency of their routes."""
         found = self._placed.get(pairs)
         if found is None:
+            if len(self._placed) >= MOST_PLACED:  # of an all-to-all each is asked for once
+                self._placed.clear()
             found = self._placed[pairs] = tuple(_by_latency(self.routes(pairs)))
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -77,15 +78,19 @@ def deliveries(network: SharedNetwork, transfers: Sequence[Transfer]) -> list[De
     return found
 
 
-def seconds_of(network: Network, plan: Plan, nodes: Sequence[str]) -> float:
+def seconds_of(network: Network, plan: Plan, nodes: Sequence[str]) -> float | None:
     """How long *plan* takes if rank r runs on ``nodes[r]`` and all begin at once.
 
-    The clock of *network* has not begun.
+    The clock of *network* has not begun.  None if it never ends, because a link has failed.
     """
     prepared = network.prepare(plan, nodes, "all")
     play = network.play(prepared, plan.kind, lambda rank: None)
     ends = [play.wait(rank) for rank in range(plan.ranks)]
     for rank in range(plan.ranks):
         play.enter(rank)
-    network.env.run(until=AllOf(network.env, ends))
-    return float(network.env.now)
+    done = AllOf(network.env, ends)
+    over: list[float] = []
+    done.callbacks.append(lambda _: over.append(network.env.now))
+    while not over and network.env.horizon < math.inf:
+        network.env.step()
+    return over[0] if over else None

@@ -166,89 +166,6 @@ def test_usage_errors(paceline, arguments, message):
     assert message in err
 
 
-def test_show_convert_and_check_go_round(paceline, tmp_path):
-    code, out, _ = paceline(
-        *("topology", "convert", "quickstart", "t.json", "-S", "topology.kind=leaf-spine")
-    )
-    assert code == 0
-    assert json.loads(paceline("topology", "show", "t.json", "--json")[1]) == json.loads(
-        paceline("topology", "show", "quickstart", "-S", "topology.kind=leaf-spine", "--json")[1]
-    )
-    code, out, _ = paceline("topology", "check", "t.json", "quickstart")
-    assert code == 0
-    assert "t.json: ok, 8 workers on 2 hosts" in out
-    code, _, err = paceline("topology", "convert", "quickstart", "t.json")
-    assert code == 2
-    assert "t.json exists" in err
-    assert paceline("topology", "convert", "quickstart", "t.json", "--force")[0] == 0
-    code, _, err = paceline("topology", "show", "t.json", "-o", "t.png")
-    assert code == 0
-    assert (tmp_path / "t.png").read_bytes()[:4] == b"\x89PNG"
-
-
-def test_a_bare_topology_answers_questions_and_runs(paceline, tmp_path):
-    paceline("topology", "convert", "quickstart", "t.graphml")
-    sizes = ("--algorithm", "ring", "--sizes", "1MB", "--json")
-    assert json.loads(paceline("collectives", "t.graphml", *sizes)[1]) == json.loads(
-        paceline("collectives", "quickstart", *sizes)[1]
-    )
-    (tmp_path / "mine.yaml").write_text(
-        "topology: {kind: file, path: t.graphml}\nstop: {steps: 3}\n"
-    )
-    code, out, _ = paceline("run", "mine.yaml")
-    assert code == 0
-    assert "8 workers on 2 hosts: completed" in out
-    first = paceline("run", "mine.yaml", "--json")[1]
-    (tmp_path / "t.graphml").write_text((tmp_path / "t.graphml").read_text() + "\n")
-    again = paceline("run", "mine.yaml", "--json")[1]
-    hashes = [json.loads(text)["config_hash"] for text in (first, again)]
-    assert hashes[0] != hashes[1]  # the content counts
-
-
-BROKEN = {
-    "parts": "source,target,bandwidth,latency\na,b,1 Gbit/s,1 us\nc,d,1 Gbit/s,1 us\n",
-    "missing": "source,target,latency\na,s,1 us\nb,s,1 us\n",
-    "zero": "source,target,bandwidth,latency\na,s,0,1 us\nb,s,1 Gbit/s,1 us\n",
-    "itself": "source,target,bandwidth,latency\na,a,1 Gbit/s,1 us\na,s,1 Gbit/s,1 us\n",
-}
-
-
-@pytest.mark.parametrize(
-    ("name", "place", "message"),
-    [
-        ("parts", "", "cannot be reached"),
-        ("missing", ":2", "has no bandwidth"),
-        ("zero", ":2", "is zero"),
-        ("itself", ":2", "connects a node with itself"),
-    ],
-)
-@pytest.mark.parametrize("command", ["check", "show", "collectives", "run"])
-def test_broken_topologies_are_located(paceline, tmp_path, command, name, place, message):
-    (tmp_path / "t.csv").write_text(BROKEN[name])
-    (tmp_path / "s.yaml").write_text("topology: {kind: file, path: t.csv}\n")
-    arguments = {
-        "check": ("topology", "check", "t.csv"),
-        "show": ("topology", "show", "t.csv"),
-        "collectives": ("collectives", "t.csv"),
-        "run": ("run", "s.yaml"),
-    }[command]
-    code, out, err = paceline(*arguments)
-    assert (code, out) == (2, "")
-    assert f"t.csv{place}" in err
-    assert message in err
-    assert not (tmp_path / "out").exists()
-
-
-def test_nodes_for_a_topology_whose_size_follows(paceline):
-    arguments = ("run", "quickstart", "-S", "topology.kind=fat-tree", "-S", "stop.steps=2")
-    code, _, err = paceline(*arguments, "--nodes", 20)
-    assert code == 2
-    assert "--nodes" in err or "topology.hosts" in err
-    assert "16 (k=4) or 54 (k=6), not 20" in err
-    code, out, _ = paceline(*arguments, "--nodes", 16, "--json")
-    assert json.loads(out)["hosts"] == 16
-
-
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -289,3 +206,69 @@ def test_conditions_need_shared_links(paceline):
     )
     assert code == 2
     assert "network.jitter: needs links that are shared" in err
+
+
+def test_questions_about_a_network_do_not_ask_what_is_learned_on_it(paceline):
+    """2,000 workers, more than the default data set has samples."""
+    large = ("-S", "topology.gpus_per_host=0", "--nodes", 2000)
+    assert paceline("topology", "show", "quickstart", *large)[0] == 0
+    code, out, _ = paceline("collectives", "quickstart", *large, "--sizes", "1MB", "--json")
+    assert code == 0
+    assert json.loads(out)[0]["ranks"] == 2000
+    code, _, err = paceline("validate", "quickstart", "-S", "topology.hosts=2000")
+    assert code == 2
+    assert "learning.partition" in err
+
+
+@pytest.mark.parametrize("fidelity", ["flow", "message"])
+def test_a_collective_that_never_ends(paceline, fidelity):
+    failed = "network.links=[{source: host0, target: switch0, at: 1 ms}]"
+    code, out, err = paceline(
+        *("collectives", "quickstart", "--sizes", "100MB", "--fidelity", fidelity),
+        *("-S", failed, "--json"),
+    )
+    assert code == 0
+    assert json.loads(out)[0]["time_s"] is None
+    assert "never end" in err
+    code, out, _ = paceline("collectives", "quickstart", "--sizes", "100MB", "-S", failed)
+    assert (code, out.splitlines()[0]) == (0, "all-reduce, 8 ranks, fidelity flow")
+
+
+def test_collectives_send_the_payload_as_the_scenario_says(paceline):
+    arguments = ("collectives", "quickstart", "--algorithm", "ring", "--sizes", "100MB", "--json")
+    fused = json.loads(paceline(*arguments)[1])[0]["time_s"]
+    tensors = json.loads(
+        paceline(*arguments, "-S", "network.payload=per-tensor", "-S", "workload.tensors=11")[1]
+    )[0]["time_s"]
+    assert tensors - fused == pytest.approx(10 * 14 * 30e-6)
+
+
+def test_a_log_of_something_else_is_told(paceline, tmp_path):
+    unknown = "\n".join(LOG.splitlines()[1:]) + "\n"
+    (tmp_path / "nccl.log").write_text(unknown)
+    compared = ("--measured", "nccl.log", "--sizes", "1500kB", "--json")
+    arguments = ("collectives", "quickstart", *compared)
+    code, out, err = paceline(*arguments)
+    assert code == 0
+    assert "does not say which collective it measured; taken for all-reduce" in err
+    # between 2 ms at 1 MB and 4 ms at 2 MB, logarithms interpolated
+    assert json.loads(out)[0]["measured_s"] == pytest.approx(3e-3)
+    ranks = "".join(f"#  Rank {r} Group 0 Pid 1 on node{r} device 0 [0x0] A100\n" for r in range(3))
+    (tmp_path / "nccl.log").write_text(ranks + LOG)
+    err = paceline(*arguments)[2]
+    assert "measured with 3 ranks on 3 hosts, and is compared with 8 on 2" in err
+    code, _, err = paceline("collectives", "quickstart", "--kind", "reduce", *compared)
+    assert code == 2
+    assert "has no measurement of reduce, but of all-reduce" in err
+
+
+def test_flows_from_a_spreadsheet(paceline, tmp_path):
+    """A byte order mark, and semicolons."""
+    text = "\ufeffsource;target;nbytes\nhost0;host1;1 MB\nhost1;host0;0\n"
+    (tmp_path / "flows.csv").write_text(text, encoding="utf-8")
+    code, out, _ = paceline("flows", "quickstart", "--flows", "flows.csv", "--json")
+    first, nothing = json.loads(out)
+    assert code == 0
+    assert first["finish_s"] == pytest.approx(20e-6 + 1e6 / NIC)
+    assert nothing["finish_s"] == pytest.approx(20e-6)
+    assert nothing["bottleneck_source"] is None

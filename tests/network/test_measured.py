@@ -7,7 +7,7 @@ import pytest
 
 from simulator.engine import Clock, Trace
 from simulator.errors import DataError
-from simulator.network import COLLECTIVES
+from simulator.network import COLLECTIVES, AlphaBeta
 from simulator.network.measured import (
     CostTable,
     MeasuredCosts,
@@ -148,9 +148,21 @@ def test_collectives_cost_what_was_measured():
     hosts = [list(range(8)), list(range(8, 16))]
     plan = COLLECTIVES["all-reduce"]["ring"](hosts, 1e7)
     assert seconds_of(network, plan, worker_nodes(graph)) == pytest.approx(1e-2)
-    uneven = COLLECTIVES["all-reduce"]["ring"]([[*range(8)], [8]], 1e7)
-    with pytest.raises(DataError, match="1 to 8 of them on a host"):
-        network.price(uneven, worker_nodes(graph)[:9])
+    assert not network.remarks
+
+
+def test_what_was_not_measured_costs_what_the_model_says_and_is_told():
+    graph = Star(2, 8).build()
+    network = TableNetwork(Clock(), graph, Trace().messages, TABLE)
+    modelled = AlphaBeta(Clock(), graph, Trace().messages)
+    for plan, nodes in (
+        (COLLECTIVES["all-reduce"]["ring"]([[*range(8)], [8]], 1e7), worker_nodes(graph)[:9]),
+        (COLLECTIVES["reduce"]["star"]([[*range(8)], [*range(8, 16)]], 1e7), worker_nodes(graph)),
+    ):
+        assert network.price(plan, nodes).seconds == modelled.price(plan, nodes).seconds
+    uneven, other = network.remarks
+    assert "1 to 8 ranks on a host" in uneven
+    assert "reduce was not measured on 2 x 8" in other
 
 
 def test_bandwidths_are_those_of_nccl_tests():

@@ -41,9 +41,10 @@ def of(cls, gpus=0, **given):
         (LeafSpine, {"hosts": 16, "oversubscription": 2}, 4, 8 * B / 2, 1 / 2),
         (FatTree, {"k": 4}, 6, 8 * B, 1),
         (FatTree, {"k": 6}, 6, 27 * B, 1),
-        # a cut across the first dimension severs two links per column, one if its size is 2
+        # a cut across the longest dimension severs two links per row, one if its size is 2
         (Torus, {"dims": (4, 3)}, 3, 2 * 3 * B, 2 * 3 / (6 * 4)),
-        (Torus, {"dims": (4, 6)}, 5, 2 * 6 * B, 2 * 6 / (12 * 4)),
+        (Torus, {"dims": (4, 6)}, 5, 2 * 4 * B, 2 * 4 / (12 * 4)),
+        (Torus, {"dims": (2, 16)}, 9, 2 * 2 * B, 2 * 2 / (16 * 3)),
         (Torus, {"dims": (2, 4)}, 3, 4 * B, 4 / (4 * 3)),
         (Torus, {"dims": (4, 4, 4)}, 6, 2 * 16 * B, 2 * 16 / (32 * 6)),
         (Ring, {"hosts": 8}, 4, 2 * B, 2 / 8),
@@ -158,12 +159,29 @@ def test_any_cluster_against_brute_force(graph):
     far = [length[a][b] for a in hosts for b in hosts]
     assert found.diameter == int(max(far))
     assert found.max_latency == pytest.approx(max(x - int(x) for x in far))
-    # every way to put the switches on one of two sides
+    # every half of the hosts, and every way to put the switches on one of two sides
     others = nodes_of_kind(graph, "switch")
-    half = hosts[: len(hosts) // 2]
-    cuts = [
-        nx.cut_size(graph, [*half, *chosen], weight="bandwidth")
-        for count in range(len(others) + 1)
-        for chosen in combinations(others, count)
-    ]
-    assert found.bisection == pytest.approx(min(cuts))
+    cuts = {
+        half: min(
+            nx.cut_size(graph, [*half, *chosen], weight="bandwidth")
+            for count in range(len(others) + 1)
+            for chosen in combinations(others, count)
+        )
+        for half in combinations(hosts, len(hosts) // 2)
+    }
+    in_file_order = cuts[tuple(hosts[: len(hosts) // 2])]
+    assert min(cuts.values()) * (1 - 1e-6) <= found.bisection <= in_file_order * (1 + 1e-6)
+    assert any(found.bisection == pytest.approx(cut) for cut in cuts.values())
+
+
+def test_the_order_of_the_file_does_not_hide_a_narrow_cut():
+    """Two racks whose hosts are listed alternately: the cut is between the racks."""
+    graph = nx.Graph()
+    for rack in ("a", "b"):
+        graph.add_node(rack, kind="switch")
+    graph.add_edge("a", "b", bandwidth=1e9, latency=0.0)
+    for number in range(8):
+        graph.add_node(f"h{number}", kind="host")
+        graph.add_edge(f"h{number}", "ab"[number % 2], bandwidth=1e9, latency=0.0)
+    assert facts_of(graph).bisection == pytest.approx(1e9)
+    assert facts_of(graph).bisection_share == pytest.approx(1 / 4)

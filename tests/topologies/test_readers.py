@@ -544,7 +544,7 @@ def test_a_mistake_is_told_with_its_place(refusal, text, message):
 
 def test_slurm_needs_defaults(refusal):
     for defaults in (None, Defaults(1e9), Defaults(latency=0.0)):
-        assert "give both as defaults" in refusal(SLURM, defaults)
+        assert "give both beside its path" in refusal(SLURM, defaults)
 
 
 def test_the_first_twenty_problems_are_told_and_the_others_counted(refusal):

@@ -26,8 +26,9 @@ def read_slurm(source: Source, defaults: LinkSpec | Defaults | None) -> nx.Graph
     """
     if defaults is None or defaults.bandwidth is None or defaults.latency is None:
         raise TopologyError(
-            f"{source.name}: topology.conf says nothing of bandwidth and latency; give both as "
-            "defaults, such as bandwidth: 25 Gbit/s and latency: 5 us"
+            f"{source.name}: topology.conf says nothing of bandwidth and latency; give both beside "
+            "its path, such as bandwidth: 25 Gbit/s and latency: 5 us (on the command line -S "
+            "topology.bandwidth='25 Gbit/s' -S topology.latency='5 us')"
         )
     draft = Draft(source, defaults)
     switches: dict[str, tuple[str, list[str]]] = {}  # place, and the switches below
