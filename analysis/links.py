@@ -66,11 +66,12 @@ def over_time(runs: Sequence[Run], figure: Figure, by: str) -> None:
 
 
 def _lines(run: Run, ax: Axes) -> None:
-    rates = {
-        ends: edge["bandwidth"] / 8
-        for edge in run.topology()["edges"]
-        for ends in ((edge["source"], edge["target"]), (edge["target"], edge["source"]))
-    }
+    graph = run.topology()
+    rates = {}
+    for edge in graph["edges"]:
+        ends = edge["source"], edge["target"]
+        for way in [ends] if graph["directed"] else [ends, ends[::-1]]:
+            rates[way] = edge["bandwidth"] / 8
     history: pd.DataFrame = run.table("link_history")
     groups: Any = history.groupby(["source", "target"], sort=False)
     curves: dict[bytes, list[Any]] = {}  # links that are used alike are one curve

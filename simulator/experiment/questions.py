@@ -251,7 +251,7 @@ def read_transfers(path: Path, nodes: Sequence[str]) -> list[tuple[str, str, flo
     reader.fieldnames = names
     known, problems = dict.fromkeys(nodes), list[Problem]()
     found: list[tuple[str, str, float, float]] = []
-    for row in reader:
+    for row in _rows(reader, path):
         place = f"{path}:{reader.line_num}"
         if len(found) >= MOST_TRANSFERS:
             problems.append(Problem(place, "", f"more than {MOST_TRANSFERS:,} transfers"))
@@ -267,6 +267,21 @@ def read_transfers(path: Path, nodes: Sequence[str]) -> list[tuple[str, str, flo
     if not found:
         raise ScenarioError([Problem(str(path), "", "has no transfers")])
     return found
+
+
+def _rows(reader: csv.DictReader[str], path: Path) -> Iterator[Row]:
+    """Rows of a CSV file.
+
+    Raises
+    ------
+    ScenarioError
+        If a line cannot be taken apart.
+    """
+    try:
+        yield from reader
+    except csv.Error as error:
+        place = f"{path}:{reader.line_num + 1}"
+        raise ScenarioError([Problem(place, "", f"is no CSV: {error}")]) from None
 
 
 def _node(row: Row, column: str, known: dict[str, None]) -> str:

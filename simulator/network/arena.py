@@ -149,7 +149,8 @@ class Arena:
             sizes["spans"] = 8 * size + 64
         flows = sizes.get("flows", len(self.fluid.flows))
         if name == "flows":
-            self.carriers = np.resize(self.carriers, (size, 2))
+            more = np.zeros((size - len(self.carriers), 2), np.int64)
+            self.carriers = np.concatenate((self.carriers, more))
         sizes["results"] = flows + 2 * sizes.get("ranks", len(self.fluid.ranks)) + 1
         self.fluid = self.fluid._replace(
             **{field: _longer(getattr(self.fluid, field), to) for field, to in sizes.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -60,9 +61,9 @@ class Jitter:
         """For the compiled loops, where a delay depends on this, the message and its count."""
         return int(self.streams.get("jitter").integers(2**31))
 
-    def generator(self, number: int) -> np.random.Generator:
-        """For collectives that are played in stages."""
-        return self.streams.get("jitter", number)
+    def generator(self, name: str) -> np.random.Generator:
+        """For the collective *name*, if it is played in stages."""
+        return self.streams.get("jitter", zlib.crc32(name.encode()))
 
 
 def misplaced(

@@ -38,11 +38,12 @@ class Links:
     def __init__(self, graph: nx.Graph[str]):
         self.ends: list[tuple[str, str]] = []
         latency, bandwidth, medium = [], [], []
+        self.index: dict[tuple[str, str], int] = {}
         for u, v, data in graph.edges(data=True):
-            first = len(self.ends)
-            shared = data.get("duplex", "full") == "half"
             for ends in [(u, v)] if graph.is_directed() else [(u, v), (v, u)]:
-                medium.append(first if shared else len(self.ends))
+                own = self.index[ends] = len(self.ends)
+                shared = data.get("duplex", "full") == "half"
+                medium.append(self.index.get(ends[::-1], own) if shared else own)
                 self.ends.append(ends)
                 latency.append(data["latency"])
                 bandwidth.append(data["bandwidth"])
@@ -50,4 +51,3 @@ class Links:
         self.capacity = np.array(bandwidth, float) / BITS_PER_BYTE
         self.seconds_per_byte = np.array([transfer_time(1.0, rate) for rate in bandwidth])
         self.medium = np.array(medium, np.int64)
-        self.index = {ends: number for number, ends in enumerate(self.ends)}

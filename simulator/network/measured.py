@@ -99,7 +99,10 @@ def _of_csv(path: Path, lines: Sequence[str]) -> Iterator[Measurement]:
                 float(row["nbytes"]),
                 float(row["time_s"]),
             )
-            if one.kind not in KINDS.values() or not (0 < one.time_s < math.inf) or one.nbytes < 0:
+            sizes = one.nodes, one.ranks_per_node, one.nbytes, one.time_s
+            if one.kind not in KINDS.values() or not all(
+                0 < n < math.inf for n in sizes if n is not None
+            ):
                 raise ValueError
         except (TypeError, ValueError):
             raise DataError(

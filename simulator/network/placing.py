@@ -135,9 +135,11 @@ def _classes(part: Round, place: Placement, directions: int, overhead: float) ->
     load: dict[float, Floats] = {}
     largest: dict[float, float] = {}
     count: dict[float, int] = {}
+    exact: dict[float, float] = {}
     for pairs, nbytes in part.transfers:
         for alike in place(pairs):
-            latency = round(alike.latency, 12)
+            latency = float(f"{alike.latency:.9g}")
+            exact[latency] = max(alike.latency, exact.get(latency, 0.0))
             load.setdefault(latency, np.zeros(directions))[alike.edges] += nbytes * alike.messages
             largest[latency] = max(nbytes, largest.get(latency, 0.0))
             count[latency] = count.get(latency, 0) + alike.total
@@ -145,7 +147,7 @@ def _classes(part: Round, place: Placement, directions: int, overhead: float) ->
     for latency in sorted(load):
         size, edges = largest[latency], np.flatnonzero(load[latency])
         share = load[latency][edges] / (size or 1.0)
-        delay = latency + overhead
+        delay = exact[latency] + overhead
         found.append(_Class(size, delay, part.repeat, count[latency], edges, share))
     inside = _Class(0.0, 0.0, part.repeat, 0, np.zeros(0, np.int64), np.zeros(0))
     return found or [inside]

@@ -63,7 +63,11 @@ class RootedPlay:
 
     def __init__(self, env: Clock, prepared: Prepared, result: Result, label: str, record: Record):
         self._env, self._result, self._record, self._label = env, result, record, label
-        self._seconds = prepared.price.per_round
+        repeats = [part.repeat for part in prepared.plan.rounds]
+        self._seconds = [
+            repeat * seconds
+            for repeat, seconds in zip(repeats, prepared.price.per_round, strict=True)
+        ]
         self._agenda = agendas(prepared.plan)
         self._hands_over = None if prepared.plan.root_waits else prepared.plan.root
         self._position = [0] * prepared.plan.ranks
@@ -85,12 +89,18 @@ class RootedPlay:
     def _advance(self, rank: int) -> list[int]:
         """Let *rank* go on as far as is known; returns the ranks that this may free."""
         freed = []
+        if rank == self._hands_over:  # it is there for every round, and goes
+            if self._events[rank].triggered:
+                return []
+            for number, others in self._agenda[rank]:
+                self._reached[rank, number] = self._since[rank]
+                freed += [other for other in others if (other, number) in self._reached]
+            self._leave(rank)
+            return freed
         for number, others in self._agenda[rank][self._position[rank] :]:
             if (rank, number) not in self._reached:
                 self._reached[rank, number] = self._since[rank]
                 freed += [other for other in others if (other, number) in self._reached]
-            if rank == self._hands_over:
-                break
             if any((other, number) not in self._reached for other in others):
                 return freed
             begin = max(self._reached[one, number] for one in (rank, *others))

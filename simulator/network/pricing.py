@@ -84,10 +84,10 @@ def _by_latency(routes: Routes) -> Iterator[Alike]:
     if most - least <= SAME_LATENCY * most:  # the usual case, without a look at single messages
         yield _alike(most, routes.edges, len(latencies))
         return
-    steps = np.unique(np.round(latencies, 12))
+    steps = np.unique(latencies)
     if len(steps) > MOST_CLASSES:
         steps = np.unique(np.quantile(latencies, np.linspace(0, 1, MOST_CLASSES + 1)[1:]))
-    group = np.minimum(np.searchsorted(steps, routes.latency - 1e-12), len(steps) - 1)
+    group = np.minimum(np.searchsorted(steps * (1 + SAME_LATENCY), routes.latency), len(steps) - 1)
     for number in range(len(steps)):
         chosen = np.flatnonzero((group == number) & outside)
         if len(chosen):

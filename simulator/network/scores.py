@@ -38,8 +38,9 @@ class Score(Protocol):
 
 
 class Way(NamedTuple):
-    """How messages get from one node to another: places not in use, flow and carrier."""
+    """How messages get from one node to another: places, those not in use, flow and carrier."""
 
+    places: list[int]
     free: list[int]
     flow: Flows
     carrier: int
@@ -65,10 +66,7 @@ class Message:
         network.start(place, self)
 
     def _made(self) -> int:
-        arena = self._network.arena
-        place = arena.add_flows(*self._way.flow)
-        arena.fluid.flows[place].jitters = 1
-        return place
+        return self._network.new_message(self._way)
 
     def over(self, place: int, now: float) -> None:
         self._way.free.append(place)
@@ -81,9 +79,9 @@ class Message:
 class Staged:
     """A plan as few flows per round; rounds follow one another."""
 
-    def __init__(self, network: SharedNetwork, stages: Stages, number: int):
+    def __init__(self, network: SharedNetwork, stages: Stages, name: str):
         self._network, self._stages, self._free = network, stages, list[int]()
-        self._random = None if network.jitter is None else network.jitter.generator(number)
+        self._random = None if network.jitter is None else network.jitter.generator(name)
 
     def play(self, prepared: Prepared, kind: str, result: Result) -> Play:
         label = f"{kind} of {prepared.name}"
@@ -172,12 +170,15 @@ class _Chain:
 class ByMessage:
     """A plan as its messages: every rank has its own end."""
 
-    def __init__(self, network: SharedNetwork, listed: Messages, plan: Plan, nodes: Sequence[str]):
+    def __init__(
+        self, network: SharedNetwork, listed: Messages, plan: Plan, nodes: Sequence[str], name: str
+    ):
         self._network, self._listed, self._plan = network, listed, plan
         self._free: list[int] = []  # places of first ranks
         self._nodes = list(nodes)
         self._carriers: list[int] = []
         self._entries: int | None = None
+        self._name, self._made_so_far = name, 0
 
     def play(self, prepared: Prepared, kind: str, result: Result) -> Play:
         place = self._free.pop() if self._free else self._made(kind)
@@ -201,6 +202,9 @@ class ByMessage:
         flows = arena.fluid.flows[flow : flow + len(listed.source)]
         flows.source, flows.target = place + listed.source, place + listed.target
         flows.jitters = listed.flows.length > 0
+        streams = self._network.streams_of(f"{self._name} {self._made_so_far}", self._carriers)
+        self._made_so_far += 1
+        flows.stream = streams
         flows.recorded = self._network.recorded
         used = arena.carriers[flow : flow + len(listed.source)]
         used[:, 0], used[:, 1] = self._carriers, MESSAGE_KINDS.index(kind)
@@ -247,11 +251,10 @@ class _Ranks:
         self._busy[place - self._place] += ((begin, end),)
         self._times = min(begin, self._times[0]), max(end, self._times[1])
 
-    def still(self, place: int, since: float | None) -> None:
-        """The run ends; the rank at *place* has messages under way *since* then, if any."""
+    def still(self, place: int, last: tuple[Interval, ...]) -> None:
+        """The run ends; *last* is the rank's latest interval with messages under way, if any."""
         rank = place - self._place
-        now = () if since is None else ((since, math.inf),)
-        self._events[rank].busy = (*self._busy[rank], *now)
+        self._events[rank].busy = (*self._busy[rank], *last)
 
     def _describe(self, rank: int) -> Callable[[], str]:
         return lambda: f"{self._kind} of {self._prepared.name} (rank {rank})"

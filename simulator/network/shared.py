@@ -9,6 +9,7 @@ somebody's wait is over.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
@@ -90,6 +91,7 @@ class SharedNetwork:
         self._starting: list[int] = []
         self._entering: list[int] = []
         self._ahead: list[int] = []  # results of the instant at which the next wake-up is
+        self._ahead_at = 0.0
         self._wake_at = math.inf
         self._due = math.inf  # when the compiled loops have something to do next
         self.sent = 0.0  # bytes, but for the messages of plans
@@ -152,7 +154,8 @@ class SharedNetwork:
         for place, (_, waiter) in self._waiters.items():
             if place < 0:
                 rank = net.ranks[-2 - place]
-                waiter.still(-2 - place, float(rank.since) if rank.active else None)
+                until = math.inf if rank.active else float(rank.until)
+                waiter.still(-2 - place, ((float(rank.since), until),) if rank.used else ())
 
     def traffic(self, end: float) -> Traffic:
         """What was carried until *end*, in part by transfers still under way."""
@@ -203,8 +206,24 @@ class SharedNetwork:
                 routes.latency + self.overhead,
                 {"link": self.links.medium[edges], "direction": edges, "share": 1.0},
             )
-            way = self._ways[source, target] = Way([], flow, self.carrier_of(source, target))
+            way = self._ways[source, target] = Way([], [], flow, self.carrier_of(source, target))
         return way
+
+    def new_message(self, way: Way) -> int:
+        """A place for one more message of *way* at the same time."""
+        place = self.arena.add_flows(*way.flow)
+        flow = self.arena.fluid.flows[place]
+        flow.jitters = 1
+        flow.stream = self.streams_of(str(len(way.places)), [way.carrier])[0]
+        way.places.append(place)
+        return place
+
+    def streams_of(self, name: str, carriers: Sequence[int]) -> list[int]:
+        """Where random delays come from: *name*, source and target, whatever else there is."""
+        return [
+            zlib.crc32(f"{name} {self.carriers[c].source} {self.carriers[c].target}".encode())
+            for c in carriers
+        ]
 
     def carrier_of(self, source: str, target: str) -> int:
         """Number of the carrier of messages from *source* to *target*."""
@@ -236,10 +255,10 @@ class SharedNetwork:
         carrier = self.carrier(Carrier(name, ""))
         if self._fidelity == "flow" and plan.root is None:
             few = stages(plan, place, self.links, self.overhead)
-            score: Score = Staged(self, few, carrier)
+            score: Score = Staged(self, few, f"{name} {plan.name} {plan.pieces}")
         else:
             listed = messages(plan, place, self.links, self.overhead)
-            score = ByMessage(self, listed, plan, nodes)
+            score = ByMessage(self, listed, plan, nodes, f"{name} {plan.name} {plan.pieces}")
         return Prepared(plan, cost, name, carrier, score)
 
     def play(self, prepared: Prepared, kind: str, result: Callable[[int], Any]) -> Play:
@@ -259,16 +278,24 @@ class SharedNetwork:
         now = self.env._now
         if now < self._wake_at:  # of an earlier intention
             return
-        self._wake_at = math.inf
-        if self._ahead:
-            results, self._ahead = self._ahead, []
-            self._tell(results, now)
-        else:
-            self._go_on(now)
-        while (self._starting or self._entering) and self.env.horizon > now:
-            self._go_on(now)  # begun by those who were told; nobody else will act now
-        if not self._ahead:
-            self._wake(now if self._starting or self._entering else self._due)
+        self._wake_at = now  # what begins meanwhile needs no other wake-up
+        try:
+            if self._ahead:
+                self._tell(now)
+            else:
+                self._go_on(now)
+            while not self._ahead and self._begun() and self.env.horizon > now:
+                self._go_on(now)  # begun by those who were told; nobody else will act now
+        finally:  # a waiter may have stopped the clock
+            self._wake_at = math.inf
+            if self._ahead:
+                self._wake(self._ahead_at)
+            else:
+                self._wake(now if self._begun() else self._due)
+
+    def _begun(self) -> bool:
+        """Has anything begun that the compiled loops do not know yet?"""
+        return bool(self._starting or self._entering)
 
     def _go_on(self, now: float) -> None:
         """Run the compiled loops until somebody's wait is over, or something else happens."""
@@ -285,18 +312,17 @@ class SharedNetwork:
             if self._due >= horizon:
                 return
             begin = enter = NOBODY  # the books were full
-        places = net.results[:results].tolist()
-        if reached > now:
-            self._ahead = places
-            self._wake(reached)
-        else:
-            self._tell(places, now)
+        self._ahead, self._ahead_at = net.results[:results].tolist(), reached
+        if reached <= now:
+            self._tell(now)
 
-    def _tell(self, places: list[int], now: float) -> None:
+    def _tell(self, now: float) -> None:
         """Tell those whose wait is over, in the order in which they began."""
-        told = [(*self._waiters.pop(place), place) for place in places]
-        for _, waiter, place in sorted(told) if len(told) > 1 else told:
-            waiter.over(place, now)
+        if len(self._ahead) > 1:
+            self._ahead.sort(key=lambda place: self._waiters[place][0])
+        while self._ahead:
+            place = self._ahead.pop(0)
+            self._waiters.pop(place)[1].over(place, now)
 
     def _enter_into_books(self, net: Any, spans: int, rows: int) -> None:
         for place, begin, end in net.spans[:spans].tolist():

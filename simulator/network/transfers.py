@@ -65,9 +65,8 @@ def deliveries(network: SharedNetwork, transfers: Sequence[Transfer]) -> list[De
         if transfer.source == transfer.target:
             carried.delivery.finish_s = transfer.start_s
             return
-        place = network.arena.add_flows(*network.way(transfer.source, transfer.target).flow)
+        place = network.new_message(network.way(transfer.source, transfer.target))
         network.arena.amount[place] = transfer.nbytes
-        network.arena.fluid.flows[place].jitters = 1
         network.start(place, carried)
 
     for transfer in transfers:

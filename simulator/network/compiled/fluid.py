@@ -11,7 +11,7 @@ import math
 
 from simulator.network.compiled import uncounted
 from simulator.network.compiled.agenda import take, unschedule
-from simulator.network.compiled.rates import carry, link_up, settle, unlink
+from simulator.network.compiled.rates import carry, link_up, settle, unlink, widen
 from simulator.network.compiled.records import IDLE, MOVING, NONE, WAITING, Fluid, Ints
 from simulator.network.compiled.rendezvous import begin_stage, enter, go_on
 
@@ -152,6 +152,7 @@ def close(net: Fluid, now: float) -> None:
     """Enter what the transfers under way have moved until *now*."""
     count = net.tally[0]
     count.now = max(count.now, now)
+    widen(net)
     for f in range(len(net.flows)):
         if net.flows[f].state == MOVING:
             carry(net, f)

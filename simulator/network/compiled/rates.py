@@ -38,6 +38,19 @@ def link_up(net: Fluid, f: int) -> None:
 
 
 @uncounted
+def widen(net: Fluid) -> None:
+    """Make the intervals of `bins` twice as long until they hold the present time."""
+    tally, bins = net.tally[0], net.bins
+    count = bins.shape[1]
+    while tally.now > tally.width * count:
+        tally.width *= 2.0
+        for direction in range(bins.shape[0]):
+            for at in range(count // 2):
+                bins[direction, at] = bins[direction, 2 * at] + bins[direction, 2 * at + 1]
+            bins[direction, count // 2 :] = 0.0
+
+
+@uncounted
 def carry(net: Fluid, f: int) -> None:
     """Enter what flow *f* has moved since its rate was set."""
     flow, now = net.flows[f], net.tally[0].now
@@ -48,15 +61,8 @@ def carry(net: Fluid, f: int) -> None:
         flow.margin += moved if flow.full == flow.limit else -moved
         if flow.margin < 0.0:
             flow.limit, flow.margin = flow.full, -flow.margin
-        count, bins = net.bins.shape[1], net.bins
-        width = net.tally[0].width
-        while now > width * count:  # twice as long intervals
-            width *= 2.0
-            net.tally[0].width = width
-            for direction in range(bins.shape[0]):
-                for at in range(count // 2):
-                    bins[direction, at] = bins[direction, 2 * at] + bins[direction, 2 * at + 1]
-                bins[direction, count // 2 :] = 0.0
+        widen(net)
+        count, bins, width = net.bins.shape[1], net.bins, net.tally[0].width
         one = min(count - 1, int(flow.since / width))
         last = min(count - 1, int(now / width))
         for at in range(flow.first, flow.last):

@@ -46,7 +46,8 @@ FLOW = np.dtype(
         ("later", "i8"),
         ("recorded", "i8"),  # 1 if it is entered into `rows` when it is delivered
         ("jitters", "i8"),  # 1 if each time it has a random delay too
-        ("drawn", "i8"),  # how many it has had
+        ("stream", "i8"),  # where these come from,
+        ("drawn", "i8"),  # and how many it has had
     ]
 )
 HOP = np.dtype(

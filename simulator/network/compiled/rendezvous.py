@@ -15,9 +15,9 @@ from simulator.network.compiled.records import NONE, WAITING, Fluid, Records
 
 
 @uncounted
-def _random_delay(tally: Records, f: int, drawn: int) -> float:
-    """An exponential delay that depends on the seed, the flow and its count only."""
-    bits = mixed(mixed(tally[0].seed + f) * 2_147_483_659 + drawn)
+def _random_delay(tally: Records, stream: int, drawn: int) -> float:
+    """An exponential delay that depends on the seed, the message and its count only."""
+    bits = mixed(mixed(tally[0].seed + stream) * 2_147_483_659 + drawn)
     return -float(tally[0].jitter) * math.log((bits + 0.5) / 2_147_483_648.0)
 
 
@@ -29,7 +29,7 @@ def begin(net: Fluid, f: int) -> None:
     delay = flow.delay
     if flow.jitters == 1 and net.tally[0].jitter > 0.0:
         flow.drawn += 1
-        delay += _random_delay(net.tally, f, flow.drawn)
+        delay += _random_delay(net.tally, flow.stream, flow.drawn)
     schedule(net.flows, net.groups, net.heap, net.freed, net.tally, f, now + delay)
     for end in (flow.source, flow.target):
         if end != NONE:
@@ -76,7 +76,7 @@ def _take_up(net: Fluid, r: int) -> None:
 def _leave(net: Fluid, r: int) -> None:
     rank, count = net.ranks[r], net.tally[0]
     _close_interval(net, r)
-    rank.stage = NONE
+    rank.used, rank.stage = 0, NONE
     if rank.hands_over == 0:
         net.results[count.results] = -2 - r
         count.results += 1
