@@ -126,7 +126,9 @@ class Staged:
             return
         stages = self._stages
         extra = [
-            -jitter.mean * np.log1p(-(random.random(int(repeat)) ** (1.0 / max(1, count)))).sum()
+            -jitter.mean * np.log1p(-(random.random(int(repeat)) ** (1.0 / count))).sum()
+            if count
+            else 0.0
             for repeat, count in zip(stages.repeat, stages.messages, strict=True)
         ]
         delay = self._network.arena.fluid.flows.delay
