@@ -189,7 +189,7 @@ def test_few_scheduled_events_a_step(kind, fidelity):
     shared a transfer costs one event when it begins and one when it is over, and an
     earlier wake-up may be overtaken (decision 8).
     """
-    special = {"alpha-beta": {"layered-sgd": 4}, "flow": {"layered-sgd": 5, "async-ps": 7}}
+    special = {"alpha-beta": {"layered-sgd": 4}, "flow": {"layered-sgd": 4, "async-ps": 6}}
     budget = special[fidelity].get(kind, 2)
     made = scenario(
         algorithm={"kind": kind},
