@@ -289,3 +289,25 @@ def test_an_activity_under_way_is_busy_from_its_begin():
     (begin_, end), (again, last) = answer.busy
     assert (begin_, again) == (0.0, end)
     assert last == env.now
+
+
+def test_a_link_is_busy_while_anything_is_on_it():
+    """Two transfers that overlap, then one by itself: the union of their times."""
+    network, env, _ = made(star(2))
+    sent = [Transfer("host0", "host1", M, start) for start in (0.0, 1e-3, 1.0)]
+    deliveries(network, sent)
+    network.close(env.now)
+    link = network.links.index["host0", "switch0"]
+    assert network.traffic(env.now).busy_s[link] == pytest.approx(3 * M / RATE)
+
+
+def test_closing_the_books_twice_counts_nothing_twice():
+    network, env, _ = made(star(2))
+    network.send("host0", "host1", M)
+    link = network.links.index["host0", "switch0"]
+    for now in (1e-3, 2e-3, 3e-3):
+        env.run(until=now)
+        network.close(now)
+        network.close(now)
+        assert network.traffic(now).busy_s[link] == pytest.approx(now - 2 * A)
+        assert network.traffic(now).nbytes[link] == pytest.approx((now - 2 * A) * RATE)
