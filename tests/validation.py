@@ -79,6 +79,11 @@ def difference(made, kind, name, **how):
     return flow / seconds(made, kind, name, "message", **how) - 1
 
 
+def shown(apart):
+    """A difference in per cent; what would be printed as nothing is "0"."""
+    return "0" if abs(apart) < 5e-5 else f"{apart:+.2%}"
+
+
 def lines(**how):
     """Rows of the table: topology and collective, a column for each number of ranks."""
     yield "| topology | collective | " + " | ".join(f"N = {n}" for n in RANKS) + " |"
@@ -89,7 +94,7 @@ def lines(**how):
             for n in RANKS:
                 made = topology(kind, n)
                 cells.append(
-                    "" if made is None else f"{difference(made, operation, name, **how):+.2%}"
+                    "" if made is None else shown(difference(made, operation, name, **how))
                 )
             yield f"| {kind} | {name} {operation} | " + " | ".join(cells) + " |"
 
