@@ -311,3 +311,32 @@ def test_closing_the_books_twice_counts_nothing_twice():
         network.close(now)
         assert network.traffic(now).busy_s[link] == pytest.approx(now - 2 * A)
         assert network.traffic(now).nbytes[link] == pytest.approx((now - 2 * A) * RATE)
+
+
+def test_the_last_of_those_due_together_can_be_cancelled_and_another_join():
+    """Three latencies end at one instant; the third is cancelled, a fourth joins them."""
+    graph = star(8)
+    for edge in graph.edges:
+        graph.edges[edge]["latency"] = 2.0**-11  # exact in binary, so that times tie
+    network, env, _ = made(graph)
+    ended = {}
+
+    class Waiter:
+        def over(self, place, now):
+            ended[place] = now
+
+    places = [
+        network.new_message(network.way(f"host{2 * i}", f"host{2 * i + 1}")) for i in range(4)
+    ]
+    network.arena.amount[places] = M
+    for place in places[:3]:
+        network.start(place, Waiter())
+
+    def change():
+        network.cancel(places[2])
+        network.arena.fluid.flows.delay[places[3]] = 2.0**-10 - 2.0**-12
+        network.start(places[3], Waiter())
+
+    env.at(2.0**-12, 1, change)
+    env.run()
+    assert ended == pytest.approx(dict.fromkeys([*places[:2], places[3]], 2.0**-10 + M / RATE))

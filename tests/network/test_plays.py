@@ -6,6 +6,7 @@ import pytest
 import topologies
 from simulator.network import Choices, Group, collectives
 from simulator.network import arena as arena_module
+from simulator.network.collectives import Pairs, Plan, Round, Transfers
 from simulator.network.payload import Bucketed, PerTensor
 from simulator.network.transfers import seconds_of
 from tests.network.making import ALL, RATE, A, M, begin, made, star
@@ -132,8 +133,9 @@ def test_what_begins_at_the_instant_of_a_delivery_is_settled_with_it():
     assert ends == pytest.approx([2 * end])
 
 
-def test_places_of_messages_and_chains_are_used_again():
-    network, env, _ = made(star(3), "flow")
+@pytest.mark.parametrize("fidelity", ["flow", "message"])
+def test_places_of_messages_and_plays_are_used_again(fidelity):
+    network, env, _ = made(star(3), fidelity)
     plan = collectives.ring_all_reduce(3, M)
     prepared = network.prepare(plan, topologies.worker_nodes(star(3)), "world")
     sizes = []
@@ -142,7 +144,7 @@ def test_places_of_messages_and_chains_are_used_again():
         network.send("host0", "host1", M)
         network.call("host0", "host1", 1.0, 1.0, lambda: None)
         env.run()
-        sizes.append(network.arena._used["flows"])
+        sizes.append(dict(network.arena._used))
     assert sizes[0] == sizes[-1]
 
 
@@ -173,3 +175,29 @@ def test_in_message_there_is_a_row_per_message_and_none_for_the_group():
     seconds_of(network, collectives.ring_all_reduce(2, M), ["host0", "host1"])
     assert len(trace.messages) == 0
     assert network.traffic(0.0).sent == pytest.approx(2 * M)
+
+
+def test_pushes_to_one_server_are_told_in_the_order_of_their_begin():
+    """All share its link and end together, whatever order the links hold them in."""
+    network, env, _ = made(star(6))
+    told = []
+    for i in (3, 5, 2, 1, 4):
+        event = network.send(f"host{i}", "host0", M)
+        event.callbacks.append(lambda _, i=i: told.append(i))
+    env.run()
+    assert told == [3, 5, 2, 1, 4]
+
+
+@pytest.mark.parametrize("larger_first", [True, False])
+def test_messages_of_two_sizes_in_one_round_are_one_flow(larger_first):
+    """The larger one sets the pace, wherever it stands."""
+    pairs = [Pairs(np.array([0]), np.array([1])), Pairs(np.array([2]), np.array([3]))]
+    sizes = (2 * M, M) if larger_first else (M, 2 * M)
+    part = Round(tuple(map(Transfers, pairs, sizes)), 3)
+    plan = Plan("uneven all-reduce", 4, (part,), None, 1, lambda: iter(()))
+    for fidelity in ALL:
+        network, env, _ = made(star(4), fidelity)
+        seconds = seconds_of(network, plan, topologies.worker_nodes(star(4)))
+        assert seconds == pytest.approx(3 * (2 * A + 2 * M / RATE))
+        network.close(env.now)
+        assert network.traffic(env.now).sent == pytest.approx(9 * M)
