@@ -82,8 +82,11 @@ class AlphaBeta:
 
     # -- single messages ---------------------------------------------------------------
 
-    def send(self, source: str, target: str, nbytes: float, kind: str = "message") -> Event:
-        """Event that fires when *nbytes* have arrived."""
+    def send(
+        self, source: str, target: str, nbytes: float, kind: str = "message", weight: float = 1.0
+    ) -> Event:
+        """Event that fires when *nbytes* have arrived; where nothing is shared *weight* is idle."""
+        del weight
         if source == target:
             return done(self.env, None)
         now = self.env.now

@@ -33,8 +33,8 @@ class Arena:
         The arrays.  They are replaced when they grow.
     carriers
         Carrier and kind of every flow's messages, shape (flows, 2).
-    amount
-        Bytes of every flow, a view on `fluid.flows`, shape (flows,).
+    amount, weight
+        Bytes and weight of every flow, views on `fluid.flows`, shape (flows,).
     """
 
     def __init__(self, links: Links):
@@ -66,7 +66,7 @@ class Arena:
             tally=np.zeros(1, records.TALLY).view(np.recarray),
         )
         self.carriers = np.zeros((0, 2), np.int64)
-        self.amount = np.zeros(0)
+        self.amount, self.weight = np.zeros(0), np.zeros(0)
         tally = self.fluid.tally
         tally.turn, tally.recent, tally.width = 1, NONE, FIRST_WIDTH
         self.add_links(links.capacity)
@@ -156,6 +156,7 @@ class Arena:
             **{field: _longer(getattr(self.fluid, field), to) for field, to in sizes.items()}
         )
         self.amount = self.fluid.flows["amount"].view(np.ndarray)
+        self.weight = self.fluid.flows["weight"].view(np.ndarray)
 
 
 def _longer(array: Any, size: int) -> Any:

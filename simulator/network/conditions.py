@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
 from simulator.engine import Streams
 from simulator.errors import printable
@@ -39,13 +39,14 @@ class LinkChange:
 class Background:
     """Traffic of others between two nodes: `flows` transfers without an end.
 
-    Each takes its fair share of the links, or `rate` if that is less.
+    Each takes `weight` fair shares of the links, or `rate` if that is less.
     """
 
     source: str
     target: str
     flows: Annotated[int, Ge(1), Le(10_000)] = 1
     rate: BitsPerSecond | None = None
+    weight: Annotated[float, Gt(0), Le(1e6)] = 1.0
     at: Seconds = 0.0
     until: Seconds | None = None
 

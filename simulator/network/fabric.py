@@ -134,14 +134,14 @@ class Play(Protocol):
 class Network(Protocol):
     """Routes over a topology and shares its links.
 
-    `send` carries one message.  `call` carries a request to a server and its answer
-    back: *handler* runs at the instant at which the request has arrived, and what it
-    returns is the value of the event.  `prepare` places and prices a plan once, `play`
-    begins it; its ranks `enter`, and what rank r waits for has the value ``result(r)``.
-    `settle` runs every handler whose request has arrived by now, so that whoever looks
-    at a server's state sees all of it.  `failed` are the link
-    directions that carry nothing now, `close` tells that the run has ended and `traffic`
-    what was carried until then.
+    `send` carries one message; where links are shared it gets *weight* fair shares.
+    `call` carries a request to a server and its answer back: *handler* runs at the instant
+    at which the request has arrived, and what it returns is the value of the event.
+    `prepare` places and prices a plan once, `play` begins it; its ranks `enter`, and what
+    rank r waits for has the value ``result(r)``.  `settle` runs every handler whose request
+    has arrived by now, so that whoever looks at a server's state sees all of it.  `failed`
+    are the link directions that carry nothing now, `close` tells that the run has ended and
+    `traffic` what was carried until then.
     """
 
     env: Clock
@@ -149,7 +149,9 @@ class Network(Protocol):
     router: Router
     carriers: list[Carrier]
 
-    def send(self, source: str, target: str, nbytes: float, kind: str = "message") -> Event: ...
+    def send(
+        self, source: str, target: str, nbytes: float, kind: str = "message", weight: float = 1.0
+    ) -> Event: ...
 
     def call(
         self,

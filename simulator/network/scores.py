@@ -58,11 +58,12 @@ class Message:
         kind: int,
         nbytes: float,
         delivered: Callable[[float, float], None],
+        weight: float = 1.0,
     ):
         self._network, self._way, self._kind = network, way, kind
         self._nbytes, self._delivered, self._begin = nbytes, delivered, network.env._now
         place = way.free.pop() if way.free else self._made()
-        network.arena.amount[place] = nbytes
+        network.arena.amount[place], network.arena.weight[place] = nbytes, weight
         network.start(place, self)
 
     def _made(self) -> int:

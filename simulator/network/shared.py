@@ -98,8 +98,10 @@ class SharedNetwork:
 
     # -- single messages ---------------------------------------------------------------
 
-    def send(self, source: str, target: str, nbytes: float, kind: str = "message") -> Event:
-        """Event that fires when *nbytes* have arrived."""
+    def send(
+        self, source: str, target: str, nbytes: float, kind: str = "message", weight: float = 1.0
+    ) -> Event:
+        """Event that fires when *nbytes* have arrived; the message gets *weight* fair shares."""
         if source == target:
             return done(self.env, None)
         event = Activity(self.env, f"a message from {source} to {target}")
@@ -109,7 +111,7 @@ class SharedNetwork:
         def delivered(begin: float, end: float) -> None:
             event.fire(None, ((begin, end),))
 
-        Message(self, way, MESSAGE_KINDS.index(kind), nbytes, delivered)
+        Message(self, way, MESSAGE_KINDS.index(kind), nbytes, delivered, weight)
         return event
 
     def call(

@@ -70,10 +70,12 @@ def _endless(network: SharedNetwork, one: Background) -> int:
         links.append(network.arena.add_links(np.array([one.rate / BITS_PER_BYTE])))
         directions.append(-1)
         shares.append(1.0)
-    return network.arena.add_flows(
+    place = network.arena.add_flows(
         np.zeros(1, np.int64),
         np.array([len(links)]),
         math.inf,
         0.0,
         {"link": links, "direction": directions, "share": shares},
     )
+    network.arena.weight[place] = one.weight
+    return place

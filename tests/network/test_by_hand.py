@@ -224,7 +224,7 @@ def test_background_traffic_of_a_given_rate_for_a_while():
     """At most a tenth of the link, from 1 ms to 5 ms."""
     graph = Star(2, 0, NIC, NIC).build()
     network, _ = made(graph)
-    surround(network, [], [Background("host0", "host1", 1, 10e9, 1e-3, 5e-3)])
+    surround(network, [], [Background("host0", "host1", 1, 10e9, at=1e-3, until=5e-3)])
     (end,) = deliveries(network, [Transfer("host0", "host1", M, 0.0)])
     assert end.finish_s == pytest.approx(2 * A + M / RATE + 0.1 * 4e-3, rel=1e-9)
     traffic = network.traffic(1.0)

@@ -7,8 +7,10 @@ import topologies
 from simulator.network import Choices, Group, collectives
 from simulator.network import arena as arena_module
 from simulator.network.collectives import Pairs, Plan, Round, Transfers
+from simulator.network.conditions import Background
 from simulator.network.payload import Bucketed, PerTensor
-from simulator.network.transfers import seconds_of
+from simulator.network.surroundings import surround
+from simulator.network.transfers import Transfer, deliveries, seconds_of
 from tests.network.making import ALL, RATE, A, M, begin, made, star
 
 
@@ -201,3 +203,24 @@ def test_messages_of_two_sizes_in_one_round_are_one_flow(larger_first):
         assert seconds == pytest.approx(3 * (2 * A + 2 * M / RATE))
         network.close(env.now)
         assert network.traffic(env.now).sent == pytest.approx(9 * M)
+
+
+def test_weights_are_shares():
+    """Three shares against one; then the one alone.  Of background traffic too."""
+    network, env, _ = made(star(3), "flow")
+    heavy = network.send("host0", "host1", M, weight=3.0)
+    light = network.send("host0", "host2", M)
+    env.run()
+    assert heavy.busy[0][1] == pytest.approx(2 * A + M / RATE * 4 / 3)
+    assert light.busy[0][1] == pytest.approx(2 * A + 2 * M / RATE)
+    again = network.send("host0", "host1", M)  # the place is used again, the weight is not
+    other = network.send("host0", "host2", M)
+    start = env.now
+    env.run()
+    assert [e.busy[0][1] - start for e in (again, other)] == pytest.approx(
+        [2 * A + 2 * M / RATE] * 2
+    )
+    network, _, _ = made(star(2))
+    surround(network, [], [Background("host0", "host1", weight=3.0)])
+    (end,) = deliveries(network, [Transfer("host0", "host1", M, 0.0)])
+    assert end.finish_s == pytest.approx(2 * A + 4 * M / RATE)
