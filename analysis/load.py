@@ -5,15 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from analysis.errors import ResultError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
@@ -47,18 +49,8 @@ class Run:
         """
         import pandas as pd
 
-        path = self.folder / f"{name}.csv.gz"
-        try:
-            with gzip.open(path, "rt") as stream:
-                return pd.read_csv(stream)
-        except FileNotFoundError:
-            raise ResultError(
-                f"{self.folder} has no table {name!r}; the scenario's record: left it out"
-            ) from None
-        except (OSError, EOFError, zlib.error, ValueError) as error:
-            raise ResultError(
-                f"{path} is damaged ({error}); remove the folder and run again"
-            ) from None
+        missing = f"has no table {name!r}; the scenario's record: left it out"
+        return self._read(f"{name}.csv.gz", pd.read_csv, missing)
 
     def topology(self) -> dict[str, Any]:
         """Nodes and links of the cluster, with positions.
@@ -68,19 +60,21 @@ class Run:
         ResultError
             If there is no such file, or it is damaged.
         """
-        path = self.folder / "topology.json.gz"
+        missing = "has no topology.json.gz; it was made by an older version, run again"
+        return self._read("topology.json.gz", json.load, missing)
+
+    def _read(self, name: str, parse: Callable[[TextIO], Content], missing: str) -> Content:
+        """What *parse* makes of a compressed file of this run."""
+        path = self.folder / name
         try:
             with gzip.open(path, "rt") as stream:
-                found = json.load(stream)
+                return parse(stream)
         except FileNotFoundError:
-            raise ResultError(
-                f"{self.folder} has no topology.json.gz; it was made by an older version, run again"
-            ) from None
+            raise ResultError(f"{self.folder} {missing}") from None
         except (OSError, EOFError, zlib.error, ValueError) as error:
             raise ResultError(
                 f"{path} is damaged ({error}); remove the folder and run again"
             ) from None
-        return found  # type: ignore[no-any-return]
 
     def settings(self) -> dict[str, Any]:
         """Every setting of the resolved scenario in SI units, by dotted path."""

@@ -120,10 +120,11 @@ def _rows(graph: nx.Graph[str], level: dict[str, int]) -> dict[str, Point]:
             below = [x[other] for other in graph.adj[node] if row[other] < number and other in x]
             if below:
                 middle[node] = sum(below) / len(below)
-        for node in nodes:  # a server, the last node of the file, stands beside its rack
+        bare = [node for node in nodes if middle and number < 0 and node not in middle]
+        for node in bare:  # a server, the last node of the file, stands beside its rack
             above = [other for other in graph.adj[node] if row[other] > number]
             beside = [middle[o] for other in above for o in graph.adj[other] if o in middle]
-            if node not in middle and beside and number < 0:
+            if beside:
                 middle[node] = max(beside)
         order = sorted(nodes, key=lambda node: middle.get(node, math.inf)) if middle else nodes
         for place, node in enumerate(order):

@@ -23,7 +23,7 @@ from simulator.experiment.scenario import Scenario
 from simulator.network import COLLECTIVES, Network, Plan
 from simulator.network.choice import chosen, hosts_of
 from simulator.network.collectives import Collective, Hosts, in_sequence
-from simulator.network.measured import bus_bandwidth, counted_size, read_measurements
+from simulator.network.measured import CostTable, bus_bandwidth, counted_size, read_measurements
 from simulator.units import Unit
 from topologies import worker_nodes
 
@@ -50,13 +50,13 @@ def load_cluster(
     ScenarioError
         If it is neither, or wrong.
     """
-    file = find(path) if not _is_topology(path) else Path(path)
-    if file == Path(path) and _is_topology(file):
+    if _is_topology(path):
+        file = Path(path)
         data: dict[str, Any] = {"topology": {"kind": "file", "path": file.name}}
         document = Document(data, str(path), file.parent, {(): str(path)})
         allow_outside = True  # it was typed on the command line
     else:
-        document = read(file)
+        document = read(find(path))
     apply_overrides(document, [Override.parse(text) for text in overrides], notes)
     return check(document, allow_outside, impossible_network)
 
@@ -80,10 +80,12 @@ class Prober:
 
     scenario: Scenario
     graph: nx.Graph[str]
+    costs: CostTable
 
     @classmethod
     def of(cls, scenario: Scenario) -> Prober:
-        return cls(scenario, scenario.topology.build())
+        costs = cost_table(scenario.network, scenario.folder, scenario.allow_outside)
+        return cls(scenario, scenario.topology.build(), costs)
 
     def network(self) -> Network:
         """A network whose clock has not begun."""
@@ -94,7 +96,7 @@ class Prober:
             self.graph,
             Trace().messages,
             Streams(scenario.seed),
-            costs=cost_table(scenario.network, scenario.folder, scenario.allow_outside),
+            costs=self.costs,
             record=False,
         )
 
@@ -197,9 +199,10 @@ def read_log(path: Path, kind: str, ranks: int, hosts: int) -> Log:
     DataError
         If it has no measurement of *kind*.
     """
-    found = [one for one in read_measurements(path) if one.kind in (None, kind)]
+    measurements = read_measurements(path)
+    found = [one for one in measurements if one.kind in (None, kind)]
     if not found:
-        kinds = dict.fromkeys(str(one.kind) for one in read_measurements(path))
+        kinds = dict.fromkeys(str(one.kind) for one in measurements)
         raise InvalidInput(f"{path} has no measurement of {kind}, but of {', '.join(kinds)}")
     remarks = []
     if found[0].kind is None:

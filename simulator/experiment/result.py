@@ -18,6 +18,7 @@ from simulator.network import MESSAGE_KINDS, Links, Traffic
 from simulator.registry import kind_of
 
 if TYPE_CHECKING:
+    import networkx as nx
     import pandas as pd
 
 Columns = dict[str, Any]
@@ -40,8 +41,8 @@ class Result:
         What else belongs into the manifest: choices of collectives, ignored settings.
     warnings
         What a user should know.
-    picture
-        The topology as `analysis` draws it.
+    graph
+        The topology, servers included; None if there is nothing to draw.
     """
 
     scenario: Scenario
@@ -49,7 +50,7 @@ class Result:
     tables: Mapping[str, Columns]
     details: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    picture: Mapping[str, Any] = field(default_factory=dict)
+    graph: nx.Graph[str] | None = None
 
     def to_frame(self, table: str = "evaluations") -> pd.DataFrame:
         """One of the tables as a pandas frame."""
@@ -63,10 +64,11 @@ def number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def tables_of(cluster: Cluster, end: float, scenario: Scenario) -> dict[str, Columns]:
+def tables_of(
+    cluster: Cluster, traffic: Traffic, end: float, scenario: Scenario
+) -> dict[str, Columns]:
     """All tables of a run that ended at *end* s, codes turned into names."""
     trace, carriers = cluster.trace, cluster.network.carriers
-    traffic = cluster.network.traffic(end)
     messages = trace.messages.columns()
     delivered = messages["end_s"] <= end
     messages = {name: column[delivered] for name, column in messages.items()}
@@ -133,7 +135,12 @@ def _link_history(links: Links, traffic: Traffic, end: float) -> Columns:
 
 
 def summarise(
-    scenario: Scenario, cluster: Cluster, end: float, status: str, diverged: Diverged | None
+    scenario: Scenario,
+    cluster: Cluster,
+    traffic: Traffic,
+    end: float,
+    status: str,
+    diverged: Diverged | None,
 ) -> dict[str, Any]:
     """The fields of ``summary.json``."""
     progress, workers = cluster.progress, len(cluster.workers)
@@ -161,7 +168,7 @@ def summarise(
         "final_accuracy": last["test_accuracy"],
         "target_accuracy": target,
         "time_to_target_s": float(reached[0]) if len(reached) else None,
-        "bytes_sent": cluster.network.traffic(end).sent,
+        "bytes_sent": traffic.sent,
         "mean_staleness": float(staleness.mean()) if len(staleness) else None,
         "max_staleness": float(staleness.max()) if len(staleness) else None,
         "breakdown": {f"{kind}_s": spent for kind, spent in zip(SPAN_KINDS, seconds, strict=True)},

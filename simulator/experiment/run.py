@@ -16,7 +16,6 @@ import topologies
 from simulator.cluster import Cluster, ComputeModel, Job, Progress, StopRule
 from simulator.engine import Clock, Stalled, Streams, Trace
 from simulator.experiment.networking import build_network, cost_table
-from simulator.experiment.pictures import picture
 from simulator.experiment.result import Result, summarise, tables_of
 from simulator.experiment.scenario import Scenario
 from simulator.learning import Data
@@ -141,6 +140,7 @@ def _result(
     cluster.progress.evaluate()
     end, diverged = cluster.env.now, cluster.progress.diverged
     cluster.close(end)
+    traffic = cluster.network.traffic(end)
     if diverged is not None:
         status = "diverged"
         where = "evaluation" if diverged.worker is None else f"worker {diverged.worker}"
@@ -159,9 +159,9 @@ def _result(
     }
     return Result(
         scenario,
-        summarise(scenario, cluster, end, status, diverged),
-        tables_of(cluster, end, scenario),
+        summarise(scenario, cluster, traffic, end, status, diverged),
+        tables_of(cluster, traffic, end, scenario),
         details,
         tuple(warnings),
-        picture(cluster.network.router.graph),
+        cluster.network.router.graph,
     )

@@ -20,6 +20,7 @@ import numpy as np
 from simulator.errors import StoreError, printable
 from simulator.experiment.manifest import manifest
 from simulator.experiment.perfetto import rank_traces
+from simulator.experiment.pictures import picture
 from simulator.experiment.result import Result
 from simulator.experiment.scenario import Scenario
 from simulator.registry import kind_of
@@ -148,8 +149,8 @@ def _files(result: Result, trace: bool) -> Iterator[tuple[str, bytes]]:
     yield "summary.json", _json(dict(result.summary))
     for name, columns in sorted(result.tables.items()):
         yield name + TABLE_SUFFIX, _gzip(table_text(columns))
-    if result.picture:
-        yield "topology.json.gz", _gzip(json.dumps(result.picture))
+    if result.graph is not None:
+        yield "topology.json.gz", _gzip(json.dumps(picture(result.graph)))
     if trace:
         for rank, text in rank_traces(result):
             yield f"trace/rank{rank}.json.gz", _gzip(text)

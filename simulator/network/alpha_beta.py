@@ -209,5 +209,5 @@ class AlphaBeta:
             event.finish(seconds, busy=((now, now + seconds),), late=lambda: result(0))
 
         if prepared.plan.root is None:
-            return TogetherPlay(self.env, prepared.plan.ranks, result, label, begin)
+            return TogetherPlay(self.env, prepared.plan.ranks, label, begin)
         return RootedPlay(self.env, prepared, result, label, record)

@@ -105,10 +105,8 @@ class Arena:
         new.limit = NONE
         steps = self.fluid.hops[hop : hop + len(hops["link"])]
         steps.link, steps.direction, steps.share = hops["link"], hops["direction"], hops["share"]
-        owner = np.empty(len(steps), np.int64)
         order = np.argsort(first, kind="stable")
-        owner[:] = np.repeat(flow + order, length[order])
-        steps.flow = owner
+        steps.flow = np.repeat(flow + order, length[order])
         return flow
 
     def add_entries(self, entries: Any, refs: Ints) -> int:
@@ -142,15 +140,14 @@ class Arena:
         if name == "flows":
             sizes |= dict.fromkeys(("groups", "heap", "freed", "arrived", "some_flows"), size)
             sizes["rows"] = ROWS + 2 * size
+            more = np.zeros((size - len(self.carriers), 2), np.int64)
+            self.carriers = np.concatenate((self.carriers, more))
         if name == "links":
             sizes |= dict.fromkeys(("some_links", "levels", "order"), size)
             sizes["changed"] = size + 1
         if name == "ranks":
             sizes["spans"] = 8 * size + 64
         flows = sizes.get("flows", len(self.fluid.flows))
-        if name == "flows":
-            more = np.zeros((size - len(self.carriers), 2), np.int64)
-            self.carriers = np.concatenate((self.carriers, more))
         sizes["results"] = flows + 2 * sizes.get("ranks", len(self.fluid.ranks)) + 1
         self.fluid = self.fluid._replace(
             **{field: _longer(getattr(self.fluid, field), to) for field, to in sizes.items()}

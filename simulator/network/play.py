@@ -27,18 +27,14 @@ class TogetherPlay:
     ----------
     ranks
         How many take part.
-    result
-        Gives the value of the event.
     label
         What those who wait are waiting for.
     begin
         Called with the event when the last rank has entered; it ends it some time.
     """
 
-    def __init__(
-        self, env: Clock, ranks: int, result: Result, label: str, begin: Callable[[Activity], None]
-    ):
-        self._ranks, self.result, self._begin = ranks, result, begin
+    def __init__(self, env: Clock, ranks: int, label: str, begin: Callable[[Activity], None]):
+        self._ranks, self._begin = ranks, begin
         self._entered: list[int] = []
         self._label = label
         self._event = Activity(env, self._describe)

@@ -89,7 +89,6 @@ class Staged:
         return TogetherPlay(
             self._network.env,
             prepared.plan.ranks,
-            result,
             label,
             lambda event: self.begin(prepared, kind, event, result),
         )

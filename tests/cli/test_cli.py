@@ -7,23 +7,8 @@ import sys
 import pytest
 
 from simulator.algorithms import ALGORITHMS
-from simulator.cli import call
 
 FAST = ("-S", "stop.steps=4")
-
-
-@pytest.fixture
-def paceline(capsys, tmp_path, tmp_path_factory, monkeypatch):
-    """Run a command in an empty folder; returns (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("logs")))
-
-    def command(*arguments):
-        code = call([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return command
 
 
 def test_run_prints_one_json_document(paceline):

@@ -4,24 +4,10 @@ import json
 
 import pytest
 
-from simulator.cli import call
 from simulator.cli.networks import KINDS
 from simulator.network import COLLECTIVES
 
 NIC = 1.25e9  # B/s of the quickstart's NIC
-
-
-@pytest.fixture
-def paceline(capsys, tmp_path, monkeypatch):
-    """Run a command in an empty folder; returns (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def command(*arguments):
-        code = call([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return command
 
 
 def test_the_kinds_offered_are_those_there_are():

@@ -4,21 +4,6 @@ import json
 
 import pytest
 
-from simulator.cli import call
-
-
-@pytest.fixture
-def paceline(capsys, tmp_path, monkeypatch):
-    """Run a command in an empty folder; returns (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def command(*arguments):
-        code = call([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return command
-
 
 def test_show_convert_and_check_go_round(paceline, tmp_path):
     code, out, _ = paceline(

@@ -8,6 +8,7 @@ with `gpus_per_host: 0` the host itself is the worker.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Protocol, Self
@@ -46,15 +47,15 @@ GpusPerHost = Annotated[int, Ge(0), Le(MAX_GPUS)]
 HostCount = Annotated[int, Ge(1), Le(MAX_HOSTS)]
 
 
-class EqualHosts:
+class EqualHosts(ABC):
     """Hosts with the same number of GPUs each, in any network."""
 
     gpus_per_host: int
 
     @property
+    @abstractmethod
     def hosts(self) -> int:
         """Number of hosts, given or following from other parameters."""
-        raise NotImplementedError
 
     @property
     def workers(self) -> int:
