@@ -14,11 +14,11 @@ from simulator.network.shared import SharedNetwork
 from simulator.network.surroundings import surround
 from simulator.network.transfers import Transfer, deliveries, seconds_of
 from tests.make import simulate
-from topologies import LinkSpec, Star
+from tests.network import making
+from tests.network.making import NIC, RATE, A, M
+from topologies import Star
 from topologies.builders import LeafSpine
 
-M, RATE, A = 1e8, 12.5e9, 5e-6  # bytes, bytes/s and latency of a 100 Gbit/s link
-NIC = LinkSpec(100e9, A)
 BOTH = pytest.mark.parametrize("fidelity", ["flow", "message"])
 
 
@@ -35,8 +35,8 @@ def racks(oversubscription=4.0):
 
 
 def made(graph, fidelity="flow", **more):
-    env, trace = Clock(), Trace()
-    return SharedNetwork(env, graph, trace.messages, fidelity, **more), env
+    """A network and its clock."""
+    return making.made(graph, fidelity, **more)[:2]
 
 
 def begin(network, env, nodes, plan, start, name):
