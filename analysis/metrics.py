@@ -22,7 +22,8 @@ def grouped(runs: Sequence[Run], by: str = "algorithm.kind") -> dict[tuple[str, 
     """
     groups: dict[tuple[str, int], list[Run]] = {}
     varying = _varying(runs, by)
-    tails = [".".join(path.split(".")[-2:]) for path in varying]
+    named = [[part for part in path.split(".") if not part.isdigit()] for path in varying]
+    tails = [".".join(parts[-2:]) for parts in named]
     short = {
         path: tail if tails.count(tail) == 1 else path
         for path, tail in zip(varying, tails, strict=True)
@@ -36,7 +37,17 @@ def grouped(runs: Sequence[Run], by: str = "algorithm.kind") -> dict[tuple[str, 
 
 
 def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """A setting's value as a label.
+
+    >>> [_text(value) for value in (1e11, 2.5e9, 0.5, 3, "ring")]
+    ['100G', '2.5G', '0.5', '3', 'ring']
+    """
+    if not isinstance(value, float):
+        return str(value)
+    for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if value >= scale:
+            return f"{value / min(scale, 1e3 if prefix == 'k' else scale):g}{prefix}"
+    return f"{value:g}"
 
 
 def _varying(runs: Sequence[Run], by: str) -> list[str]:

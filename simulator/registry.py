@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from simulator.errors import InvalidInput, printable, suggestion
+
 Part = TypeVar("Part")
 Registered = TypeVar("Registered", bound=type[Any])
 
@@ -57,6 +59,39 @@ class Registry(Mapping[str, type[Part]]):
 
     def __len__(self) -> int:
         return len(self._classes)
+
+    # There is one registry of a family, so it can mark types that are put into unions.
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class Name:
+    """Marks a setting as one of a mapping's names: ``Annotated[str, Name(PRESETS, "preset")]``.
+
+    As with `units.Unit`, pydantic calls the two hooks.
+    """
+
+    def __init__(self, known: Mapping[str, Any], noun: str):
+        self.known, self.noun = known, noun
+
+    def read(self, value: Any) -> Any:
+        if isinstance(value, str) and value not in self.known:
+            raise UnknownName(f"no {self.noun} {printable(value)}; {suggestion(value, self.known)}")
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_before_validator_function(self.read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.known)}
+
+
+class UnknownName(InvalidInput, ValueError):
+    """A name that stands for nothing."""
 
 
 @runtime_checkable

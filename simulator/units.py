@@ -200,6 +200,7 @@ class Unit:
 
 
 Seconds: TypeAlias = Annotated[float, Unit("s")]
+Duration: TypeAlias = Annotated[float, Unit("s", positive=True)]
 Bytes: TypeAlias = Annotated[float, Unit("B")]
 BitsPerSecond: TypeAlias = Annotated[float, Unit("bit/s", positive=True)]
 Samples: TypeAlias = Annotated[float, Unit("samples", positive=True)]

@@ -11,11 +11,12 @@ PACKAGES = ("simulator", "topologies", "scenarios", "analysis")
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 # Each layer may import itself and the layers named here.
-BOTTOM = ("simulator.units", "simulator.errors", "simulator.registry")
+BOTTOM = ("simulator.units", "simulator.errors", "simulator.registry", "simulator.columns")
 MAY_IMPORT = {
     "simulator.units": BOTTOM,
     "simulator.errors": BOTTOM,
     "simulator.registry": BOTTOM,
+    "simulator.columns": BOTTOM,
     "simulator.engine": BOTTOM,
     "simulator.network": (*BOTTOM, "simulator.engine"),
     "simulator.learning": (*BOTTOM, "simulator.engine"),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from simulator.algorithms.base import Needs, Specification, register
+from simulator.algorithms.base import ELASTIC, Needs, Specification, register
 from simulator.cluster import Cluster, Server, Worker
 from simulator.cluster.accounting import Process
 
@@ -32,7 +32,10 @@ class AsyncPS:
     """
 
     needs: ClassVar[Needs] = Needs(
-        lock_step=False, servers=1, optimizer=frozenset({"weight_decay"})
+        lock_step=False,
+        servers=1,
+        optimizer=frozenset({"weight_decay"}),
+        failures=ELASTIC,
     )
     paper: ClassVar[str] = "Dean et al., NIPS 2012"
     specification: ClassVar[Specification] = "verified from code"

@@ -11,6 +11,7 @@ from simulator.cluster.accounting import Process
 from simulator.registry import Registry
 
 EVERYTHING = frozenset({"momentum", "weight_decay", "linear_scaling"})
+ELASTIC = frozenset({"wait", "shrink"})
 Specification = Literal["verified from code", "from the paper", "reconstruction"]
 
 
@@ -30,6 +31,10 @@ class Needs:
         The number of workers must be a power of two.
     optimizer
         Parts of `learning.optimizer` that its specification has, beside rate and schedule.
+    failures
+        What can be done when a worker is lost: `wait` for it, or `shrink`, going on without.
+    fixed
+        Why it cannot go on without a worker, if it cannot.
     """
 
     lock_step: bool = True
@@ -37,6 +42,8 @@ class Needs:
     groups: bool = False
     power_of_two: bool = False
     optimizer: frozenset[str] = EVERYTHING
+    failures: frozenset[str] = frozenset({"wait"})
+    fixed: str = "its specification does not say how it would go on without a worker"
 
 
 class Algorithm(Protocol):

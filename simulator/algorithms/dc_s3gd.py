@@ -46,7 +46,7 @@ class DCS3GD:
 
     compensation: Annotated[float, Ge(0)] = 0.2
 
-    needs: ClassVar[Needs] = Needs()
+    needs: ClassVar[Needs] = Needs(fixed="all replicas hold what a worker gave last")
     paper: ClassVar[str] = "arXiv:1911.02516"
     specification: ClassVar[Specification] = "reconstruction"
 

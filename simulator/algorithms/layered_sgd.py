@@ -49,7 +49,7 @@ class LayeredSGD:
     group_size: Annotated[int, Ge(1)] | None = None
     broadcast: Shape = "star"
 
-    needs: ClassVar[Needs] = Needs(groups=True)
+    needs: ClassVar[Needs] = Needs(groups=True, fixed="its subgroups are made once")
     paper: ClassVar[str] = "arXiv:1906.05936"
     specification: ClassVar[Specification] = "verified from code"
 

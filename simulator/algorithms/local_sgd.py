@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from simulator.algorithms.base import Needs, Specification, register
+from simulator.algorithms.base import ELASTIC, Needs, Specification, register
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.network import Group
@@ -38,7 +38,7 @@ class LocalSGD:
 
     period: Annotated[int, Ge(1)] = 8
 
-    needs: ClassVar[Needs] = Needs()
+    needs: ClassVar[Needs] = Needs(failures=ELASTIC)
     paper: ClassVar[str] = "arXiv:1805.09767"
     specification: ClassVar[Specification] = "verified from code"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from simulator.algorithms.base import Needs, Specification, register
+from simulator.algorithms.base import ELASTIC, Needs, Specification, register
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.network import Group
@@ -29,7 +29,7 @@ class SyncSGD:
     The slowest worker sets the pace of each step.
     """
 
-    needs: ClassVar[Needs] = Needs()
+    needs: ClassVar[Needs] = Needs(failures=ELASTIC)
     paper: ClassVar[str] = "arXiv:1604.00981"
     specification: ClassVar[Specification] = "verified from code"
 

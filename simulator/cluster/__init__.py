@@ -3,9 +3,14 @@
 from simulator.cluster.accounting import Lane
 from simulator.cluster.cluster import Cluster, Communicator
 from simulator.cluster.compute import ComputeModel
+from simulator.cluster.computetime import COMPUTES
+from simulator.cluster.equipment import Equipment, HostSettings, equip
+from simulator.cluster.failures import LOSSES, Failures
 from simulator.cluster.job import Job
+from simulator.cluster.layout import Layout
+from simulator.cluster.noise import NOISES
 from simulator.cluster.progress import Diverged, Progress, StopRule
-from simulator.cluster.randomtimes import DURATIONS, NOISES
+from simulator.cluster.randomtimes import DURATIONS
 from simulator.cluster.server import Server
 from simulator.cluster.storage import STORAGES
 from simulator.cluster.stragglers import STRAGGLERS
@@ -13,7 +18,9 @@ from simulator.cluster.worker import Worker
 from simulator.cluster.workload import Workload
 
 __all__ = [
+    "COMPUTES",
     "DURATIONS",
+    "LOSSES",
     "NOISES",
     "STORAGES",
     "STRAGGLERS",
@@ -21,11 +28,16 @@ __all__ = [
     "Communicator",
     "ComputeModel",
     "Diverged",
+    "Equipment",
+    "Failures",
+    "HostSettings",
     "Job",
     "Lane",
+    "Layout",
     "Progress",
     "Server",
     "StopRule",
     "Worker",
     "Workload",
+    "equip",
 ]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from simpy.events import Condition, Event
 from simpy.events import Process as BaseProcess
 
-from simulator.engine import Activity, Table
+from simulator.engine import Activity, Table, Watched
 from simulator.engine.deferred import Interval
 from simulator.engine.trace import LANES, SPAN_KINDS
 
@@ -36,7 +36,7 @@ class Lane:
     def __init__(self, spans: Table, worker: int, lane: str):
         self.cursor = 0.0
         self.process: BaseProcess | None = None
-        self._append, self._row = spans.append, spans.row
+        self._spans, self._append, self._row = spans, spans.append, spans.row
         self._worker, self._lane = worker, LANES.index(lane)
 
     def fill(self, kind: int, until: float) -> None:
@@ -45,6 +45,13 @@ class Lane:
         if until > start:
             self._append(self._row(self._worker, self._lane, kind, start, until))
             self.cursor = until
+
+    def cut(self, now: float) -> None:
+        """Take back what lies after *now*: the end of a computation that is not to be."""
+        if self.cursor > now:
+            own = {"worker": self._worker, "lane": self._lane, "end_s": self.cursor}
+            self._spans.change_last(own, "end_s", now)
+            self.cursor = now
 
     def beside(self, lane: str, kind: int, start: float, end: float) -> None:
         """Record something that runs beside this process: a loader, a hidden transfer."""
@@ -86,10 +93,41 @@ class Lane:
             )
         return getattr(event, "busy", ())
 
+    def hold(self, now: float) -> bool:
+        """Let the process stand still; False if it has ended, or stands still already."""
+        process = self.process
+        if not isinstance(process, Watched) or not process.is_alive or process.held is not None:
+            return False
+        self.close(now)
+        process.hold()
+        return True
+
+    def release(self, now: float) -> bool:
+        """Let the process go on; the time since `hold` was idle.  False if it did not stand."""
+        process = self.process
+        self.fill(IDLE, now)
+        if not isinstance(process, Watched) or not process.is_alive or process.held is None:
+            return False
+        process.release()
+        return True
+
+    def kill(self, now: float) -> None:
+        """End the process, if it is still alive."""
+        if self.is_alive():
+            assert isinstance(self.process, Watched)
+            if self.process.held is None:
+                self.close(now)
+            self.process.kill()
+
+    def is_alive(self) -> bool:
+        """Is there still something to do?"""
+        return self.process is not None and self.process.is_alive
+
     def close(self, end: float) -> None:
         """Account for the rest of a run that ended at *end*, perhaps in mid-air."""
-        if self.process is not None and self.process.is_alive:
-            waiting = self.process.target
+        process = self.process
+        if process is not None and process.is_alive and getattr(process, "held", None) is None:
+            waiting = process.target
             self._blocked(waiting, self._busy(waiting), end)
         else:
             self.fill(IDLE, end)

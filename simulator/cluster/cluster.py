@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+from simpy.events import Event
 
 from simulator.cluster.accounting import Lane, Process
 from simulator.cluster.compute import ComputeModel
+from simulator.cluster.equipment import Equipment
+from simulator.cluster.failures import Failures, Outages
 from simulator.cluster.job import Job, Params
 from simulator.cluster.server import Server
-from simulator.cluster.storage import StorageModel
+from simulator.cluster.storage import Site, StorageModel, loader_of, reads_of_all
 from simulator.cluster.worker import Worker
 from simulator.cluster.workload import Workload
 from simulator.engine import Batch, Clock, Streams, Trace, Watched
+from simulator.engine.process import again
 from simulator.engine.values import frozen
-from simulator.learning import distinct_samples, minibatches
-from simulator.network import Choices, Group, Network
+from simulator.learning import Minibatch, distinct_samples, minibatches
+from simulator.learning.sampling import padded
+from simulator.network import ChangingGroup, Choices, Group, Network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +38,7 @@ class Communicator:
 
     def start(self) -> None:
         """Say whose process this is."""
-        self.cluster.begin(self.lane)
+        self.cluster.begin(self.lane, f"the communicator on {self.node}")
 
 
 class Cluster:
@@ -50,12 +56,20 @@ class Cluster:
         Sample numbers of every worker.
     batch_size
         Of the small job.
-    workload, compute, storage, streams
-        What things cost.
+    workload, equipment
+        The full-size job, and what the workers have for it.
+    compute, storage, streams
+        How long things take, and randomness.
     servers
         Nodes for parameter servers.
+    storage_node
+        Where the storage is, if it has a host of its own.
     how
         How collectives are done.
+    failures
+        Who is lost, and what the others do then.
+    lock_step
+        Whether all workers take the same number of steps.
     stack_limit
         Gradients evaluated together; None for the job's own limit.
 
@@ -63,8 +77,16 @@ class Cluster:
     ----------
     shards
         Sample numbers of every worker.
+    communicators
+        Processes beside the workers.
     servers
         Parameter servers in use; their values are evaluated instead of the replicas'.
+    layout
+        Who sits where.
+    store
+        The storage.
+    outages
+        Lost workers; None where nobody can be lost.
     nbytes
         Bytes of a dense gradient, and of the model, of the full-size job.
     """
@@ -79,53 +101,72 @@ class Cluster:
         nodes: Sequence[str],
         job: Job,
         shards: Sequence[NDArray[np.int64]],
-        batch_size: int,
         workload: Workload,
+        equipment: Equipment,
         compute: ComputeModel,
         storage: StorageModel,
         streams: Streams,
         servers: Sequence[str] = (),
+        storage_node: str | None = None,
         how: Choices = Choices(),  # noqa: B008 (frozen)
+        failures: Failures = Failures(),  # noqa: B008 (frozen)
+        lock_step: bool = True,
         stack_limit: int | None = None,
     ):
         self.env, self.trace, self.network, self.job = env, trace, network, job
-        self.nodes, self.nbytes, self.compute = list(nodes), workload.gradient, compute
+        self.nodes, self.nbytes, self.compute = list(nodes), workload.nbytes, compute
+        self.equipment, self.layout = equipment, equipment.layout
         self.groups: list[Group] = []
         self.servers: list[Server] = []
         self._how, self._server_nodes = how, list(servers)
         self._published: dict[Any, Params] = {}
+        self.communicators: list[Communicator] = []
+        self._places: dict[Worker | Communicator, list[tuple[ChangingGroup, int]]] = {}
+        self._factories: dict[Event, Callable[[], Process]] = {}
+        site = Site(env, network, nodes, storage_node, self.layout, streams)
+        self.store = storage.mount(site)
+        self.outages: Outages | None = None
+        if failures.losses:
+            self.outages = Outages(self, failures, lock_step, streams)
         gradients = Batch(env, job.gradients, stack_limit or job.stack_limit)
         self.shards = list(shards)
         self.lanes = [Lane(trace.spans, rank, "worker") for rank in range(len(nodes))]
-        together = distinct_samples(self.shards, batch_size)
+        batches = mini_batches_of_all(self.shards, equipment.small_batches, streams, job.dtype)
+        reads = reads_of_all(workload, equipment, storage.pipeline)
         self.workers = [
             Worker(
                 self,
                 rank,
                 node,
                 self.lanes[rank],
-                minibatches(shard, batch_size, streams.get("data", rank), together, job.dtype),
-                storage.loader(rank, workload, streams),
+                batches[rank],
+                loader_of(rank, env, self.lanes[rank], self.store, storage.pipeline, reads[rank]),
                 gradients,
             )
-            for rank, (node, shard) in enumerate(zip(nodes, shards, strict=True))
+            for rank, node in enumerate(nodes)
         ]
 
     # -- for algorithms ----------------------------------------------------------------
 
     def group(self, members: Sequence[Worker | Communicator], name: str = "world") -> Group:
         """A group whose rank r is ``members[r]``."""
-        group = Group(
-            self.network, [member.node for member in members], self.nbytes, name, self._how
-        )
+        nodes = [member.node for member in members]
+        if self.outages is None:
+            self.groups.append(Group(self.network, nodes, self.nbytes, name, self._how))
+            return self.groups[-1]
+        group = ChangingGroup(self.network, nodes, self.nbytes, name, self._how)
         self.groups.append(group)
+        for rank, member in enumerate(members):
+            self._places.setdefault(member, []).append((group, rank))
         return group
 
     def communicator(self, workers: Sequence[Worker]) -> Communicator:
         """A CPU process on the host of the first of *workers*."""
         first = workers[0]
         lane = Lane(self.trace.spans, first.rank, "communicator")
-        return Communicator(self, self.network.router.host[first.node], lane)
+        made = Communicator(self, self.network.router.host[first.node], lane)
+        self.communicators.append(made)
+        return made
 
     def subgroups(self, size: int | None) -> list[list[Worker]]:
         """Workers host by host, or in consecutive groups of *size*."""
@@ -155,18 +196,39 @@ class Cluster:
 
     # -- for the run -------------------------------------------------------------------
 
-    def begin(self, lane: Lane) -> None:
-        """Called by a process at its start: its waits belong to *lane*."""
+    def begin(self, lane: Lane, name: str) -> None:
+        """Called by a process at its start: its waits belong to *lane*, and it is *name*."""
         process = self.env.active_process
         if isinstance(process, Watched):
             process.observer, lane.process = lane, process
+            self.env.rename(process, name)
 
     def run(self, processes: Sequence[Process]) -> None:
         """Run *processes* until the last has ended or the progress says stop."""
         for number, process in enumerate(processes):
             name = f"process {number} ({getattr(process, '__name__', 'generator')})"
-            self.env.work(process, name)
+            if self.outages is None:
+                self.env.work(process, name)
+            else:
+                factory = again(process)
+                self._factories[self.env.work(process, name)] = factory
+        if self.outages is not None:
+            self.outages.begin()
         self.env.run_to_end()
+
+    def begin_again(self, worker: Worker) -> None:
+        """Start the process of *worker*, which has ended, from its beginning."""
+        assert worker.lane.process is not None
+        factory = self._factories.pop(worker.lane.process)
+        self._factories[self.env.work(factory(), f"worker {worker.rank}")] = factory
+
+    def groups_of(self, member: Worker | Communicator) -> list[tuple[ChangingGroup, int]]:
+        """Groups that *member* is in, with its rank there."""
+        return self._places.get(member, [])
+
+    def communicators_on(self, host: int) -> list[Communicator]:
+        """Those that run on host number *host*."""
+        return [one for one in self.communicators if one.node == self.layout.host_nodes[host]]
 
     def close(self, end: float) -> None:
         """Enter what is still under way when the run ends at *end*."""
@@ -180,4 +242,27 @@ class Cluster:
         published = [*self._published.values(), *own]
         if published:
             return [(params, 1.0) for params in published]
-        return [(worker.params, worker.weight) for worker in self.workers]
+        workers = self.workers if self.outages is None else self.outages.counted(self.workers)
+        return [(worker.params, worker.weight) for worker in workers]
+
+
+def mini_batches_of_all(
+    shards: Sequence[NDArray[np.int64]], sizes: Sequence[int], streams: Streams, dtype: Any
+) -> list[Iterator[Minibatch]]:
+    """The mini-batches of every worker.
+
+    Where their sizes differ a sample counts the same whoever has it: the gradient of a
+    worker with half the mean batch counts half.
+    """
+    most = max(sizes)
+    if min(sizes) == most:
+        rows = distinct_samples(list(shards), most)
+        return [
+            minibatches(shard, most, streams.get("data", rank), rows, dtype)
+            for rank, shard in enumerate(shards)
+        ]
+    mean = sum(sizes) / len(sizes)
+    return [
+        padded(minibatches(shard, size, streams.get("data", rank)), size, most, size / mean, dtype)
+        for rank, (shard, size) in enumerate(zip(shards, sizes, strict=True))
+    ]

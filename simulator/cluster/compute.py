@@ -2,48 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
-from simulator.cluster.randomtimes import NoNoise, drawn_ahead
+from simulator.cluster.episodes import Pace
+from simulator.cluster.layout import Layout
+from simulator.cluster.noise import Noise, NoNoise, factors
 from simulator.cluster.stragglers import StragglerModel
-from simulator.cluster.workload import Workload
 from simulator.engine import Streams
 
 
 class ComputeModel:
-    """Seconds of every gradient: workload x noise of the worker's step x slowdowns.
+    """Seconds of every gradient.
+
+    The worker's own time x noise of its step x factors of stragglers + their delays is the
+    *work* of a step; where stragglers have episodes, it takes longer during them.
 
     Parameters
     ----------
-    workload
-        The full-size job.
+    seconds
+        Of a step without any disturbance, by worker.
+    noise
+        Factor on it.  That of worker i comes from stream ``("noise", i)``, of host h from
+        ``("host noise", h)``.
     stragglers
-        Slowdowns, multiplied.
-    workers
-        How many there are.
+        The scenario's, in order; number k draws from streams ``("straggler", k, ...)``.
+    layout
+        Who sits where.
     streams
-        Noise of worker i comes from stream ``("noise", i)``.
+        Randomness.
     """
 
     def __init__(
         self,
-        workload: Workload,
+        seconds: Sequence[float],
+        noise: Noise,
         stragglers: Sequence[StragglerModel],
-        workers: int,
+        layout: Layout,
         streams: Streams,
     ):
-        self._base = workload.compute
-        self._slowdowns = [model.bind(workers, streams) for model in stragglers]
-        noisy = not isinstance(workload.noise, NoNoise)
-        self._noise = (
-            [drawn_ahead(workload.noise, streams.get("noise", rank)) for rank in range(workers)]
-            if noisy
-            else None
-        )
+        self._base = list(seconds)
+        self._noise = None if isinstance(noise, NoNoise) else drawn(noise, layout, streams)
+        slowdowns = [
+            model.bind(layout, partial(streams.get, "straggler", number))
+            for number, model in enumerate(stragglers)
+        ]
+        self._factors = [one.factor for one in slowdowns if one.factor is not None]
+        self._delays = [one.delay for one in slowdowns if one.delay is not None]
+        found = [
+            [one.episodes(rank) for one in slowdowns if one.episodes is not None]
+            for rank in range(layout.workers)
+        ]
+        sequences = [[one for one in own if one is not None] for own in found]
+        self._paces = {rank: Pace(own) for rank, own in enumerate(sequences) if own}
 
-    def seconds(self, worker: int, step: int, now: float) -> float:
-        """Compute time of the gradient that *worker* begins *now*; call it once per step."""
-        seconds = self._base * next(self._noise[worker]) if self._noise else self._base
-        for slowdown in self._slowdowns:
-            seconds *= slowdown(worker, step, now)
+    def work(self, worker: int, step: int) -> float:
+        """Seconds that *step* of *worker* takes at full speed; ask once per step, in order."""
+        seconds = self._base[worker]
+        if self._noise is not None:
+            seconds *= next(self._noise[worker])
+        for factor in self._factors:
+            seconds *= factor(worker, step)
+        for delay in self._delays:
+            seconds += delay(worker, step)
         return seconds
+
+    def duration(self, worker: int, start: float, work: float) -> float:
+        """How long *work* takes that *worker* begins at *start*."""
+        pace = self._paces.get(worker)
+        return work if pace is None else pace.end(start, work) - start
+
+
+def drawn(noise: Noise, layout: Layout, streams: Streams) -> list[Iterator[float]]:
+    """Factors of every worker's steps, one after the other."""
+    if noise.common == "worker":
+        return [factors(noise, streams.get("noise", rank)) for rank in range(layout.workers)]
+    return [factors(noise, streams.get("host noise", host)) for host in layout.hosts]

@@ -46,11 +46,15 @@ class Job:
         The update rule of every worker.
     start
         Initial parameters, the same for all.
+    unequal
+        Whether the batches of workers differ in size.
     """
 
-    def __init__(self, model: Model, data: Data, optimizer: Optimizer, start: Params):
+    def __init__(
+        self, model: Model, data: Data, optimizer: Optimizer, start: Params, unequal: bool = False
+    ):
         self.model, self.data = model, data
-        self.dtype = start.dtype
+        self.dtype, self.unequal = start.dtype, unequal
         self.start: Params = frozen(start)
         self.state = optimizer.init(start)
         self._optimizer = optimizer
@@ -82,6 +86,8 @@ class Job:
         weights = None if shares[0] is None else np.array(shares)
         x, y = self.data.x.take(samples, 0), self.data.y.take(samples, 0)
         loss, grad = self.model.gradients(stack, x, y, weights)
+        if self.unequal and weights is not None:  # what counts more has no larger loss
+            loss = loss / weights.sum(-1)
         grad.setflags(write=False)
         return list(zip(loss.tolist(), grad, strict=True))
 

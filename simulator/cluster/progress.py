@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
@@ -64,23 +64,34 @@ class Progress:
     lock_step
         True: every worker takes the same number of steps.  False: each step is a ticket
         from a common pool, so that fast workers do more.
-    batch_size
-        Samples per worker-step of the small job.
+    batches
+        Samples per step of the small job, by worker.
     every
         Samples between evaluations.
+
+    Attributes
+    ----------
+    worker_steps, samples
+        Finished so far, and samples in them.
     """
 
     def __init__(
-        self, cluster: Cluster, stop: StopRule, lock_step: bool, batch_size: int, every: float
+        self,
+        cluster: Cluster,
+        stop: StopRule,
+        lock_step: bool,
+        batches: Sequence[int],
+        every: float,
     ):
-        self.worker_steps = 0
+        self.worker_steps = self.samples = 0
         self.diverged: Diverged | None = None
         self.accuracy = math.nan
         self._cluster, self._stop, self._lock_step = cluster, stop, lock_step
-        self._batch, self._every, self._workers = batch_size, every, len(cluster.nodes)
+        self._batches, self._every, self._workers = batches, every, len(cluster.nodes)
         self._tickets = stop.worker_steps
-        self._missing: dict[int, int] = {}  # workers that have not finished a step, by step
-        self._complete = 0  # worker-steps; in lock step only of steps that all have finished
+        self._finished: dict[int, list[int]] = {}  # by step: samples of those who finished it
+        self._expected = [(0, self._workers)]  # from that step on, so many workers more
+        self._complete = 0  # samples; in lock step only of steps that all have finished
         self._passed = 0.0  # multiples of *every*
         self._due = False
         self._evaluated = (-1.0, -1)
@@ -88,11 +99,11 @@ class Progress:
             cluster.env.deadline = stop.time
         self.evaluate()
 
-    def steps(self) -> Iterator[int]:
-        """The steps of one worker."""
+    def steps(self, first: int = 0) -> Iterator[int]:
+        """The steps of one worker, from *first* on."""
         if self._lock_step and self._stop.worker_steps is not None:
-            return iter(range(-(-self._stop.worker_steps // self._workers)))
-        return count() if self._tickets is None or self._lock_step else self._draw()
+            return iter(range(first, -(-self._stop.worker_steps // self._workers)))
+        return count(first) if self._tickets is None or self._lock_step else self._draw()
 
     def _draw(self) -> Iterator[int]:
         for step in count():
@@ -101,35 +112,53 @@ class Progress:
             self._tickets -= 1
             yield step
 
+    def give_back(self) -> None:
+        """A step that was handed out will not be taken."""
+        if self._tickets is not None:
+            self._tickets += 1
+
+    def leave(self, step: int) -> None:
+        """A worker of a run in lock step will not finish *step* and later ones."""
+        self._expected.append((step, -1))
+        for open_step in sorted(self._finished):
+            if open_step >= step:
+                self._complete_step(open_step)
+
+    def join(self, step: int) -> None:
+        """A worker will finish *step* and later ones."""
+        self._expected.append((step, 1))
+
+    def _complete_step(self, step: int) -> None:
+        """Count *step* if all who take it have finished it."""
+        finished = self._finished[step]
+        if len(finished) == sum(change for first, change in self._expected if first <= step):
+            del self._finished[step]
+            self._complete += sum(finished)
+            self._evaluate_soon()
+
     def finish(self, worker: int, step: int, loss: float) -> None:
         """Count one finished worker-step."""
         self.worker_steps += 1
+        self.samples += self._batches[worker]
         if not math.isfinite(loss):
             self._diverge(worker, step)
         elif self._lock_step:  # whole steps of all workers count
-            missing = self._missing.get(step, self._workers) - 1
-            self._missing[step] = missing
-            if not missing:
-                del self._missing[step]
-                self._complete += self._workers
-                self._evaluate_soon()
+            finished = self._finished.setdefault(step, [])
+            finished.append(self._batches[worker])
+            if len(finished) == self._workers or len(self._expected) > 1:
+                self._complete_step(step)
         else:
-            self._complete += 1
+            self._complete += self._batches[worker]
             self._evaluate_soon()
 
     def _evaluate_soon(self) -> None:
         """Evaluate after this instant if a multiple of `every` has been passed."""
-        passed = self._complete * self._batch // self._every
+        passed = self._complete // self._every
         if passed > self._passed:
             self._passed = passed
             if not self._due:
                 self._due = True
                 self._cluster.env.after_instant(self._evaluate_due)
-
-    @property
-    def samples(self) -> int:
-        """Samples of all finished worker-steps."""
-        return self.worker_steps * self._batch
 
     def _evaluate_due(self) -> None:
         self._due = False

@@ -1,4 +1,4 @@
-"""Random times: durations with a unit, and noise factors of mean 1."""
+"""Random durations, and how draws of them are made ahead; noise is in `noise`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ class Random(Protocol):
     def draw(self, rng: np.random.Generator, count: int) -> Draws: ...
 
 
-NOISES: Registry[Random] = Registry("noise")
 DURATIONS: Registry[Random] = Registry("duration")
 
 
@@ -35,53 +34,6 @@ def drawn_ahead(source: Random, rng: np.random.Generator) -> Iterator[float]:
     """
     while True:
         yield from array("d", np.asarray(source.draw(rng, _BLOCK), float).tobytes())
-
-
-@NOISES.register("none")
-@dataclass(frozen=True)
-class NoNoise:
-    """Every step takes the same time."""
-
-    def draw(self, rng: np.random.Generator, count: int) -> Draws:
-        del rng
-        return np.ones(count)
-
-
-@NOISES.register("lognormal")
-@dataclass(frozen=True)
-class LognormalNoise:
-    """Log-normal factor of mean 1; `sigma` is the deviation of its logarithm.
-
-    >>> float(LognormalNoise(0.3).draw(np.random.default_rng(0), 100_000).mean().round(2))
-    1.0
-    """
-
-    sigma: Annotated[float, Ge(0), Le(5)] = 0.1
-
-    def draw(self, rng: np.random.Generator, count: int) -> Draws:
-        return np.exp(self.sigma * rng.standard_normal(count) - self.sigma**2 / 2)
-
-
-@NOISES.register("gamma")
-@dataclass(frozen=True)
-class GammaNoise:
-    """Gamma factor of mean 1 and coefficient of variation `cv`."""
-
-    cv: Annotated[float, Gt(0), Le(10)] = 0.1
-
-    def draw(self, rng: np.random.Generator, count: int) -> Draws:
-        return rng.gamma(1 / self.cv**2, self.cv**2, count)
-
-
-@NOISES.register("shifted-exponential")
-@dataclass(frozen=True)
-class ShiftedExponentialNoise:
-    """Factor ``1 - share + share * E`` with E exponential of mean 1."""
-
-    share: Annotated[float, Ge(0), Le(1)] = 0.2
-
-    def draw(self, rng: np.random.Generator, count: int) -> Draws:
-        return 1 - self.share + self.share * rng.exponential(size=count)
 
 
 @DURATIONS.register("constant")
@@ -117,7 +69,7 @@ class Gamma:
     cv: Annotated[float, Gt(0), Le(10)] = 0.5
 
     def draw(self, rng: np.random.Generator, count: int) -> Draws:
-        return self.mean * GammaNoise(self.cv).draw(rng, count)
+        return rng.gamma(1 / self.cv**2, self.mean * self.cv**2, count)
 
 
 @DURATIONS.register("shifted-exponential")
@@ -130,3 +82,14 @@ class ShiftedExponential:
 
     def draw(self, rng: np.random.Generator, count: int) -> Draws:
         return self.least + self.mean * rng.exponential(size=count)
+
+
+@DURATIONS.register("exponential")
+@dataclass(frozen=True)
+class Exponential:
+    """Exponential with the given mean: what has no memory."""
+
+    mean: Seconds = 0.01
+
+    def draw(self, rng: np.random.Generator, count: int) -> Draws:
+        return self.mean * rng.exponential(size=count)

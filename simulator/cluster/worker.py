@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from simpy.events import Event
 
-from simulator.cluster.accounting import COMPUTE, IO, Lane
+from simulator.cluster.accounting import COMPUTE, Lane
 from simulator.cluster.job import Params
-from simulator.cluster.storage import Load
-from simulator.engine import Activity, Batch, Deferred, done
+from simulator.cluster.storage import Loader
+from simulator.engine import Activity, Batch, Deferred
 from simulator.engine.values import frozen
 from simulator.errors import SimulatorError
 from simulator.learning import Minibatch, State
 
 if TYPE_CHECKING:
     from simulator.cluster.cluster import Cluster
+
+
+Update = Callable[[Params, Params, State], tuple[Params, State]]
 
 
 class Gradient(Deferred):
@@ -63,6 +66,12 @@ class Worker:
         Where it runs.
     params
         The parameters that it last finished a step with.
+    state
+        The optimiser's state after that, where workers may be lost.
+    first_step, finished
+        The step that its process began with, and the one it has to finish next.
+    saving
+        The checkpoint that its next batch waits for, if there is one.
     update
         ``update(params, grad, state) -> (change, state)``: the change that the scenario's
         optimiser makes of *grad*, in the model's dtype, and its next state.
@@ -78,55 +87,80 @@ class Worker:
         node: str,
         lane: Lane,
         batches: Iterator[Minibatch],
-        load: Load | None,
+        loader: Loader,
         gradients: Batch,
     ):
         self.cluster, self.rank, self.node, self.lane = cluster, rank, node, lane
         self.params: Params = cluster.job.start
-        self._batches, self._load, self._gradients = batches, load, gradients
+        self.state: State = cluster.job.state
+        self.first_step = self.finished = 0
+        self.saving: Event | None = None
+        self._batches, self._loader, self._gradients = batches, loader, gradients
+        self._computing: Gradient | None = None
+        self._work = 0.0
         self._append, self._row = cluster.trace.steps.append, cluster.trace.steps.row
         self.weight = 1.0
-        self.update, self.apply = cluster.job.update, cluster.job.apply
+        self.update: Update = cluster.job.update
+        self.apply = cluster.job.apply
         self._requested = 0
         self._step_start = 0.0
+        if cluster.outages is not None:
+            self.update = self._remembering
 
     def __repr__(self) -> str:
         return f"worker {self.rank}"
 
     def start(self) -> tuple[Params, State]:
         """Initial parameters and optimiser state; says whose process this is."""
-        self.cluster.begin(self.lane)
-        return self.cluster.job.start, self.cluster.job.state
+        self.cluster.begin(self.lane, f"worker {self.rank}")
+        return self.params, self.state
 
     def steps(self) -> Iterator[int]:
         """Numbers of the steps to take: a range in lock step, else as long as work is left."""
-        return self.cluster.progress.steps()
+        return self.cluster.progress.steps(self.first_step)
 
     def load_batch(self) -> Event:
         """Event whose value is the next mini-batch."""
-        batch, env = next(self._batches), self._gradients.env
-        if self._load is None:
-            return done(env, batch)
-        begin, end = self._load(env.now)
-        self.lane.beside("loader", IO, begin, min(end, env.now))  # the part read ahead
-        if end <= env.now:
-            return done(env, batch)
-        event = Activity(env, "a batch from storage")
-        event.kind = "io"
-        event.finish(end - env.now, batch)
-        return event
+        event = self._loader.take(next(self._batches))
+        if self.saving is None or self.saving.callbacks is None:
+            return event
+        return self._after_saving(event)
+
+    def _after_saving(self, loading: Event) -> Event:
+        """*loading*, but not before the checkpoint has been written."""
+        both = Activity(self._gradients.env, "a checkpoint to be written")
+        both.kind = "io"
+        missing = [one for one in (self.saving, loading) if one and one.callbacks is not None]
+        count = len(missing)
+
+        def over(_: Event) -> None:
+            nonlocal count
+            count -= 1
+            if not count:
+                both.fire(loading.value)
+
+        for one in missing:
+            assert one.callbacks is not None
+            one.callbacks.append(over)
+        return both
 
     def compute_gradient(self, params: Params, batch: Minibatch) -> Gradient:
         """Event whose value is the loss and the gradient at *params* on *batch*."""
-        gradients, lane = self._gradients, self.lane
-        now = gradients.env._now
-        seconds = self.cluster.compute.seconds(self.rank, self._requested, now)
+        self._work = self.cluster.compute.work(self.rank, self._requested)
         self._requested += 1
-        delay = (lane.cursor if lane.cursor > now else now) + seconds - now
-        lane.fill(COMPUTE, now + delay)
+        delay = self._busy_with(self._work)
         if params is not self.params or params.dtype != self.cluster.job.dtype:
             params = frozen(self.cluster.job.rounded(params))
-        return Gradient(gradients, delay, (params, batch))
+        gradient = self._computing = Gradient(self._gradients, delay, (params, batch))
+        return gradient
+
+    def _busy_with(self, work: float) -> float:
+        """Account for *work* that begins as soon as it can; how long from now until its end."""
+        lane, now = self.lane, self._gradients.env._now
+        start = lane.cursor if lane.cursor > now else now
+        delay = start + self.cluster.compute.duration(self.rank, start, work) - now
+        lane.fill(COMPUTE, now + delay)
+        return delay
 
     def finish_step(
         self,
@@ -156,8 +190,37 @@ class Worker:
         missed = math.nan if staleness is None else staleness
         self._append(self._row(self.rank, step, self._step_start, now, loss, missed))
         self._step_start = now
+        self.finished = step + 1
         self.cluster.progress.finish(self.rank, step, loss)
+        if self.cluster.outages is not None:
+            self.cluster.outages.finished(self, step)
 
     def publish(self, params: Params) -> None:
         """Let *params*, which a final wait has changed, be evaluated instead of the last ones."""
         self.cluster.publish(self, frozen(params))
+
+    # -- for outages -------------------------------------------------------------------
+
+    def abort(self) -> float | None:
+        """Abort the computation that is under way; the seconds it takes at full speed."""
+        gradient = self._computing
+        if gradient is None or gradient.callbacks is None:
+            return None
+        gradient.withdraw()
+        self.lane.cut(self._gradients.env.now)
+        return self._work
+
+    def compute_again(self, work: float) -> None:
+        """Begin the aborted computation anew."""
+        assert self._computing is not None
+        self._computing.put_back(self._busy_with(work))
+
+    def adopt(self, params: Params, state: State, first_step: int) -> None:
+        """Let the next start be with these, at *first_step*."""
+        self.params, self.state = frozen(params), state
+        self.first_step = self.finished = self._requested = first_step
+        self._step_start = self._gradients.env.now
+
+    def _remembering(self, params: Params, grad: Params, state: State) -> tuple[Params, State]:
+        change, self.state = self.cluster.job.update(params, grad, state)
+        return change, self.state

@@ -43,6 +43,7 @@ class Clock(simpy.Environment):
         super().__init__()
         self._work: dict[Process, str] = {}
         self._stop = False
+        self._lulls = 0
         self.deadline = math.inf
 
     def work(self, generator: Generator[Event, Any, Any], name: str) -> Process:
@@ -51,6 +52,11 @@ class Clock(simpy.Environment):
         self._work[process] = name
         process.callbacks.append(self._finish)
         return process
+
+    def rename(self, process: Process, name: str) -> None:
+        """Let a process of work be called *name*."""
+        if process in self._work:
+            self._work[process] = name
 
     def service(self, generator: Generator[Event, Any, Any]) -> Process:
         """Start a process that may still wait when the run ends."""
@@ -66,6 +72,19 @@ class Clock(simpy.Environment):
         event._ok, event._value = True, None
         event.callbacks.append(lambda _: action())
         heappush(self._queue, (time, priority, next(self._eid), event))
+
+    def lull(self, delay: float) -> Event:
+        """Event that fires *delay* seconds from now, but keeps no work waiting.
+
+        A run in which nothing is left to happen but the end of lulls has stalled.
+        """
+        self._lulls += 1
+        event = self.timeout(delay)
+        event.callbacks.append(self._lull_ended)
+        return event
+
+    def _lull_ended(self, _: Event) -> None:
+        self._lulls -= 1
 
     @property
     def horizon(self) -> float:
@@ -94,7 +113,7 @@ class Clock(simpy.Environment):
         """
         queue, work = self._queue, self._work
         while work and not self._stop:
-            if not queue:
+            if len(queue) <= self._lulls:
                 raise Stalled(self._report())
             due, _, _, event = queue[0]
             if due > self.deadline:
@@ -117,9 +136,11 @@ class Clock(simpy.Environment):
 
     def _report(self) -> str:
         lines = [f"nothing happens after {self.now:g} s, but {len(self._work)} processes wait:"]
-        lines += [
-            f"  {name} waits for {describe(process.target)}" for process, name in self._work.items()
-        ]
+        for process, name in self._work.items():
+            down = getattr(process, "held", None) is not None
+            lines.append(
+                f"  {name} {'is down' if down else f'waits for {describe(process.target)}'}"
+            )
         return "\n".join(lines[:21] + [f"  ... and {len(lines) - 21} more"] * (len(lines) > 21))
 
 

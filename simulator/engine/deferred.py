@@ -9,7 +9,7 @@ waits until an answer is due and then evaluates it together with other open requ
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any, TypeVar
 
 import simpy
@@ -127,6 +127,18 @@ class Deferred(Event):
         else:
             self.callbacks.append(then)
 
+    def withdraw(self) -> None:
+        """Take it out of the clock's queue: it does not fall due until it is put back."""
+        _remove(self.env._queue, self)
+        _remove(self.batch.open, self)
+
+    def put_back(self, delay: float) -> None:
+        """Let it fall due *delay* seconds from now, after it was withdrawn."""
+        entry = (self.env._now + delay, NORMAL, next(self.env._eid), self)
+        heappush(self.env._queue, entry)
+        if self.batch.resolve in self.callbacks:  # not evaluated with others meanwhile
+            heappush(self.batch.open, entry)
+
     def is_open(self) -> bool:
         """Has it fallen due without being evaluated?"""
         return self.request is not None and self.callbacks is None
@@ -136,6 +148,16 @@ class Deferred(Event):
         value = self._value
         self.known, self.taken = None, True
         return value
+
+
+def _remove(heap: list[Any], event: Event) -> None:
+    """Remove the entry of *event* from a heap, if there is one."""
+    for at, entry in enumerate(heap):
+        if entry[3] is event:
+            heap[at] = heap[-1]
+            heap.pop()
+            heapify(heap)
+            return
 
 
 def in_order(parts: Sequence[Any]) -> Iterator[Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Generator
+from types import FunctionType
 from typing import Any, Protocol
 
-from simpy.events import Event, Process, _describe_frame
+from simpy.events import NORMAL, Event, Process, _describe_frame
 
 from simulator.engine.deferred import Activity
+from simulator.errors import SimulatorError
 
 
 class Observer(Protocol):
@@ -33,12 +36,37 @@ class Watched(Process):
     ----------
     observer
         Told of a wait before the process goes on.
+    held
+        What has fired while the process may not go on; None if it may.
     """
 
     observer: Observer | None = None
+    held: list[Event] | None = None
     _since = 0.0
 
+    def hold(self) -> None:
+        """Let nothing wake the process until it is released."""
+        self.held = []
+
+    def release(self) -> None:
+        """Let the process go on with what has fired meanwhile, after the present event."""
+        held, self.held = self.held or [], None
+        for event in held:
+            self.env.at(self.env.now, NORMAL, lambda event=event: self._resume(event))  # type: ignore[attr-defined]
+
+    def kill(self) -> None:
+        """End the process where it stands."""
+        target = self._target
+        if target is not None and target.callbacks is not None and self._resume in target.callbacks:
+            target.callbacks.remove(self._resume)
+        self._generator.close()
+        self._target, self.held = None, []  # type: ignore[assignment]
+        self._finish(True, None)
+
     def _resume(self, event: Event) -> None:
+        if self.held is not None:
+            self.held.append(event)
+            return
         env = self.env
         observer, now = self.observer, env._now
         if observer is not None and (now > observer.cursor or isinstance(event, Activity)):
@@ -73,3 +101,28 @@ class Watched(Process):
     def _finish(self, ok: bool, value: Any) -> None:
         self._ok, self._value = ok, value
         self.env.schedule(self)
+
+
+def again(generator: Generator[Event, Any, Any]) -> Callable[[], Generator[Event, Any, Any]]:
+    """A way to begin *generator* once more: its function with the arguments it was called with.
+
+    A generator that has not begun yet knows nothing but its arguments.
+
+    Raises
+    ------
+    SimulatorError
+        If it has begun, or is made by a function within a function.
+
+    >>> def count(upto):
+    ...     yield from range(upto)
+    >>> first = count(3)
+    >>> second = again(first)
+    >>> list(first), list(second()), list(second())
+    ([0, 1, 2], [0, 1, 2], [0, 1, 2])
+    """
+    made: Any = generator
+    code, frame = made.gi_code, made.gi_frame
+    if code.co_freevars or inspect.getgeneratorstate(generator) != inspect.GEN_CREATED:
+        raise SimulatorError(f"{code.co_qualname} cannot be begun again")
+    function, given = FunctionType(code, frame.f_globals), dict(frame.f_locals)
+    return lambda: function(**given)

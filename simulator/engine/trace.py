@@ -46,6 +46,23 @@ class Table:
     def __len__(self) -> int:
         return len(self._bytes) // (8 * len(self._dtypes))
 
+    def change_last(self, match: dict[str, float], column: str, value: float) -> None:
+        """Enter *value* into *column* of the last row that agrees with *match*.
+
+        >>> spans = Table(worker="i8", end_s="f8")
+        >>> spans.append(spans.row(0, 2.0)), spans.append(spans.row(1, 3.0))
+        (None, None)
+        >>> spans.change_last({"worker": 0}, "end_s", 1.5)
+        >>> spans.columns()["end_s"].tolist()
+        [1.5, 3.0]
+        """
+        names = list(self._dtypes)
+        rows = np.frombuffer(self._bytes).reshape(-1, len(names))
+        agree = np.ones(len(rows), bool)
+        for name, wanted in match.items():
+            agree &= rows[:, names.index(name)] == wanted
+        rows[np.flatnonzero(agree)[-1], names.index(column)] = value
+
     def columns(self) -> dict[str, NDArray[Any]]:
         """All rows as one array per column."""
         rows = np.frombuffer(self._bytes).reshape(-1, len(self._dtypes))

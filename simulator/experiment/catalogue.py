@@ -6,7 +6,10 @@ from typing import Any
 
 from simulator.algorithms import ALGORITHMS
 from simulator.algorithms.base import EVERYTHING, Needs
-from simulator.cluster import DURATIONS, NOISES, STORAGES, STRAGGLERS
+from simulator.cluster import COMPUTES, DURATIONS, LOSSES, NOISES, STORAGES, STRAGGLERS
+from simulator.cluster.devices import DEVICES, training_flop
+from simulator.cluster.presets import PRESETS, architecture
+from simulator.cluster.workload import BYTES_PER_PARAMETER
 from simulator.experiment.scenario import Scenario
 from simulator.experiment.settings import settings_for
 from simulator.learning import DATASETS, MODELS, OPTIMIZERS, PARTITIONS, SCHEDULES
@@ -22,6 +25,8 @@ def registries() -> dict[str, Registry[Any]]:
         "topologies": TOPOLOGIES,
         "stragglers": STRAGGLERS,
         "storages": STORAGES,
+        "losses": LOSSES,
+        "computes": COMPUTES,
         "noises": NOISES,
         "durations": DURATIONS,
         "models": MODELS,
@@ -33,8 +38,51 @@ def registries() -> dict[str, Registry[Any]]:
     }
 
 
+def presets() -> list[dict[str, Any]]:
+    """Networks that `workload.preset` can name, and what they cost."""
+    made = [architecture(name) for name in PRESETS]
+    return [
+        {
+            "name": one.name,
+            "parameters": one.parameters,
+            "tensors": one.tensors,
+            "gradient_nbytes": BYTES_PER_PARAMETER * one.parameters,
+            "training_flop": training_flop(one),
+            "sample_nbytes": one.sample,
+            "samples": one.samples,
+            "dataset": one.dataset,
+            "source": one.source,
+        }
+        for one in made
+    ]
+
+
+def devices() -> list[dict[str, Any]]:
+    """Devices that `workload.device` can name: a row for each published throughput."""
+    rows = []
+    for name, device in DEVICES.items():
+        for figure in device.figures:
+            peak = device.peaks[figure.precision]
+            speed = figure.samples_per_s * training_flop(architecture(figure.network))
+            rows.append(
+                {
+                    "name": name,
+                    "precision": figure.precision,
+                    "peak_flop_per_s": peak,
+                    "network": figure.network,
+                    "batch_size": figure.batch_size,
+                    "samples_per_s": figure.samples_per_s,
+                    "sustained": round(speed / peak, 3),
+                    "source": figure.source,
+                }
+            )
+    return rows
+
+
 def catalogue(kind: str) -> list[dict[str, Any]]:
     """Entries of one registry: name and summary; algorithms also say where they come from."""
+    if kind in ("presets", "devices"):
+        return presets() if kind == "presets" else devices()
     rows: list[dict[str, Any]] = []
     for name, cls in sorted(registries()[kind].items()):
         row: dict[str, Any] = {"name": name, "summary": summary(cls)}

@@ -9,6 +9,8 @@ from typing import Any
 
 from simulator.engine import Streams
 from simulator.errors import DataError, InvalidInput
+from simulator.experiment.hardware import graph_of
+from simulator.experiment.mishaps import impossible_cluster
 from simulator.experiment.networking import contradictions, cost_table
 from simulator.experiment.references import resolve
 from simulator.experiment.scenario import Scenario, Stop
@@ -25,14 +27,12 @@ def impossible(scenario: Scenario) -> Iterator[tuple[str, str]]:
     if any(path.startswith("topology") for path, _ in problems):
         return  # nothing is known of the cluster
     workers, hosts = scenario.topology.workers, scenario.topology.hosts
-    parts: list[tuple[str, Any]] = [("algorithm", scenario.algorithm)]
-    parts += [(f"stragglers.{i}", model) for i, model in enumerate(scenario.stragglers)]
-    for path, part in parts:
-        if isinstance(part, Checked):
-            try:
-                part.check(workers, hosts)
-            except InvalidInput as error:
-                yield path, str(error)
+    if isinstance(scenario.algorithm, Checked):
+        try:
+            scenario.algorithm.check(workers, hosts)
+        except InvalidInput as error:
+            yield "algorithm", str(error)
+    yield from impossible_cluster(scenario)
     if scenario.algorithm.needs.power_of_two and workers & (workers - 1):
         yield "algorithm", f"needs a power of two of workers, not {workers}"
     yield from _endless(scenario)
@@ -68,7 +68,7 @@ def _unusable(scenario: Scenario) -> Iterator[tuple[str, str]]:
 def _network(scenario: Scenario) -> Iterator[tuple[str, str]]:
     """Settings of the network that contradict each other, or the topology."""
     network = scenario.network
-    graph = scenario.topology.build() if network.links or network.background else None
+    graph = graph_of(scenario) if network.links or network.background else None
     for path, message in contradictions(network, graph):
         yield f"network.{path}", message
     for number, costs in enumerate(network.costs):
@@ -99,8 +99,6 @@ def _endless(scenario: Scenario) -> Iterator[tuple[str, str]]:
         )
     if stop.time == 0:
         yield "stop.time", "is zero; a run takes some time"
-    if set(given) <= {"time", "target_accuracy"} and given and not scenario.workload.compute:
-        yield "workload.compute", "is zero, so time may stand still; give stop.steps as well"
 
 
 def _unlearnable(scenario: Scenario, workers: int) -> Iterator[tuple[str, str]]:

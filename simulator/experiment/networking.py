@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -107,8 +107,13 @@ def build_network(
     *,
     costs: CostTable | None = None,
     record: bool = True,
+    changes: Sequence[LinkChange] = (),
 ) -> Network:
-    """The network that *settings* describe on *graph*; *costs* for fidelity ``table``."""
+    """The network that *settings* describe on *graph*.
+
+    *costs* are for fidelity ``table``, and *changes* of links are made beside those that
+    the settings name.
+    """
     common: dict[str, Any] = {"routing": settings.routing, "overhead": settings.overhead}
     if settings.fidelity == "alpha-beta":
         return AlphaBeta(env, graph, messages, **common)
@@ -121,5 +126,5 @@ def build_network(
     network = SharedNetwork(
         env, graph, messages, settings.fidelity, **common, jitter=jitter, record=record
     )
-    surround(network, settings.links, settings.background)
+    surround(network, [*settings.links, *changes], settings.background)
     return network

@@ -140,7 +140,7 @@ def collective_times(
             network = prober.network()
             hosts = hosts_of(network, nodes)
             nbytes = size / counted_size(kind, 1.0, len(nodes))
-            pieces = scenario.network.payload.pieces(nbytes, scenario.workload.tensors)
+            pieces = scenario.network.payload.pieces(nbytes, scenario.workload.tensor_count)
             plan, name, why = chosen(
                 network, nodes, makers, asked, partial(_in_pieces, hosts, pieces)
             )

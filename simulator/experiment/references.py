@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from simulator.errors import DataError, printable
 
@@ -43,3 +46,30 @@ def resolve(reference: str, folder: Path, allow_outside: bool) -> Path:
     if not regular:
         raise DataError(f"{printable(reference)} is no regular file")
     return path
+
+
+def blocks_with_files(data: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping inside plain *data* that names a file as its `path`."""
+    if isinstance(data, dict):
+        if data.get("path"):
+            yield data
+        for part in data.values():
+            yield from blocks_with_files(part)
+    elif isinstance(data, list):
+        for part in data:
+            yield from blocks_with_files(part)
+
+
+def with_files(part: Any, found: Callable[[str], str]) -> Any:
+    """A dataclass, and all below it, with every `path` replaced by what *found* gives for it."""
+    if isinstance(part, tuple):
+        return tuple(with_files(entry, found) for entry in part)
+    if not dataclasses.is_dataclass(part) or isinstance(part, type):
+        return part
+    changes = {}
+    for item in dataclasses.fields(part):
+        value = getattr(part, item.name)
+        new = found(value) if item.name == "path" and value else with_files(value, found)
+        if new is not value and new != value:
+            changes[item.name] = new
+    return dataclasses.replace(part, **changes) if changes else part

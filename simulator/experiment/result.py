@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Columns = dict[str, Any]
+HOUR = 3600.0  # s
 BUSIEST_LINKS = 32  # link directions whose traffic is kept over time
 
 
@@ -78,6 +79,8 @@ def tables_of(
         "link_history": _link_history(cluster.network.links, traffic, end),
         "evaluations": dict(trace.evaluations.columns()),
     }
+    if cluster.outages is not None:
+        tables["outages"] = dict(cluster.outages.table.columns())
     keep = scenario.record.every
     if scenario.record.spans:
         tables["spans"] = _spans(trace.spans.columns(), end, keep)
@@ -150,7 +153,8 @@ def summarise(
     reached = evaluations["time_s"][evaluations["test_accuracy"] >= (target or math.inf)]
     seconds = breakdown(cluster.trace.spans.columns(), workers, end)
     per_worker = progress.worker_steps / workers
-    work = progress.worker_steps * scenario.workload.batch_size
+    taken = np.bincount(steps["worker"], minlength=workers)
+    work = float(taken @ np.array(cluster.equipment.batches))
     last = {name: None if diverged else number(column[-1]) for name, column in evaluations.items()}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -173,4 +177,17 @@ def summarise(
         "max_staleness": float(staleness.max()) if len(staleness) else None,
         "breakdown": {f"{kind}_s": spent for kind, spent in zip(SPAN_KINDS, seconds, strict=True)},
         "scaling_efficiency": None,
+        **costs_of(scenario, cluster, end),
     }
+
+
+def costs_of(scenario: Scenario, cluster: Cluster, end: float) -> dict[str, Any]:
+    """What was used, whether it worked or waited: devices, processes beside them, money."""
+    devices = len(cluster.workers)
+    processes = len(cluster.servers) + len(cluster.communicators)
+    prices = scenario.prices
+    cost = None
+    if prices.device_hour is not None:
+        hourly = devices * prices.device_hour + processes * prices.process_hour
+        cost = hourly * end / HOUR
+    return {"device_hours": devices * end / HOUR, "extra_processes": processes, "cost": cost}

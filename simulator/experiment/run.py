@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -13,8 +13,16 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import topologies
-from simulator.cluster import Cluster, ComputeModel, Job, Progress, StopRule
+from simulator.cluster import Cluster, ComputeModel, Job, Progress, StopRule, equip
 from simulator.engine import Clock, Stalled, Streams, Trace
+from simulator.experiment.hardware import (
+    STORAGE,
+    graph_of,
+    layout_of,
+    servers_of,
+    slow_links,
+    storage_of,
+)
 from simulator.experiment.networking import build_network, cost_table
 from simulator.experiment.result import Result, summarise, tables_of
 from simulator.experiment.scenario import Scenario
@@ -46,13 +54,18 @@ def run(scenario: Scenario, *, stack_limit: int | None = None) -> Result:
     # One BLAS thread: the products are small, and more threads make them slower.
     with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"), rare_collection():
         cluster, ignored = build(scenario, stack_limit)
-        status, warnings = "completed", _ignored(scenario, ignored)
+        status, warnings = (
+            "completed",
+            [*_ignored(scenario, ignored), *_misplaced(scenario, cluster)],
+        )
         try:
             cluster.run(list(scenario.algorithm.processes(cluster)))
         except Stalled as stalled:
             status, warnings = "stalled", [*warnings, str(stalled)]
             warnings += [f"link {u} -> {v} has failed" for u, v in cluster.network.failed()]
         warnings += getattr(cluster.network, "remarks", ())
+        if cluster.outages is not None:
+            warnings += cluster.outages.notes
         return _result(scenario, cluster, status, ignored, warnings)
 
 
@@ -70,11 +83,14 @@ def rare_collection() -> Iterator[None]:
 def build(scenario: Scenario, stack_limit: int | None = None) -> tuple[Cluster, tuple[str, ...]]:
     """The cluster of *scenario*, ready to run, and the optimiser settings it leaves aside."""
     streams, env, trace, data = Streams(scenario.seed), Clock(), Trace(), scenario.data()
-    graph = scenario.topology.build()
+    graph = graph_of(scenario)
+    layout, nodes = layout_of(graph), topologies.worker_nodes(graph)
     needs, learning = scenario.algorithm.needs, scenario.learning
-    servers = [topologies.attach(graph, f"server{i}", "server") for i in range(needs.servers)]
-    topologies.check(graph)
-    nodes = topologies.worker_nodes(graph)
+    workload, stragglers = (
+        scenario.located(scenario.workload),
+        scenario.located(scenario.stragglers),
+    )
+    equipment = equip(workload, scenario.hosts, layout, learning.batch_size, scenario.share)
     model = learning.model.for_data(data)
     rule, ignored = learning.optimizer.restricted(needs.optimizer)
     network = build_network(
@@ -85,8 +101,15 @@ def build(scenario: Scenario, stack_limit: int | None = None) -> tuple[Cluster, 
         streams,
         costs=cost_table(scenario.network, scenario.folder, scenario.allow_outside),
         record=scenario.record.messages,
+        changes=slow_links(stragglers, graph, layout, streams),
     )
-    job = Job(model, data, rule.build(len(nodes)), model.initial(streams.get("init")))
+    job = Job(
+        model,
+        data,
+        rule.build(len(nodes)),
+        model.initial(streams.get("init")),
+        unequal=len(set(equipment.small_batches)) > 1,
+    )
     cluster = Cluster(
         env,
         trace,
@@ -94,28 +117,31 @@ def build(scenario: Scenario, stack_limit: int | None = None) -> tuple[Cluster, 
         nodes,
         job,
         learning.partition.shards(data, len(nodes), streams.get("partition")),
-        learning.batch_size,
-        scenario.workload,
-        ComputeModel(scenario.workload, scenario.stragglers, len(nodes), streams),
+        workload,
+        equipment,
+        ComputeModel(equipment.seconds, workload.noise, stragglers, layout, streams),
         scenario.storage,
         streams,
-        servers,
-        Choices(scenario.network.all_reduce, scenario.network.payload, scenario.workload.tensors),
+        servers_of(graph, scenario),
+        storage_of(graph, scenario),
+        Choices(scenario.network.all_reduce, scenario.network.payload, workload.tensor_count),
+        scenario.failures,
+        needs.lock_step,
         stack_limit,
     )
     cluster.progress = Progress(
         cluster,
-        stop_rule(scenario, len(nodes), data),
+        stop_rule(scenario, equipment.small_batches, data),
         needs.lock_step,
-        learning.batch_size,
+        equipment.small_batches,
         scenario.evaluate.every or len(data.x),
     )
     return cluster, ignored
 
 
-def stop_rule(scenario: Scenario, workers: int, data: Data) -> StopRule:
-    """When the run ends, in worker-steps and seconds."""
-    stop, batch = scenario.stop, scenario.learning.batch_size
+def stop_rule(scenario: Scenario, batches: Sequence[int], data: Data) -> StopRule:
+    """When the run ends, in worker-steps and seconds; *batches* of the small job by worker."""
+    stop, workers, batch = scenario.stop, len(batches), sum(batches) / len(batches)
     budgets = [] if stop.steps is None else [stop.steps * workers]
     if stop.samples is not None:
         budgets.append(math.ceil(stop.samples / batch))
@@ -131,6 +157,15 @@ def _ignored(scenario: Scenario, names: tuple[str, ...]) -> list[str]:
     return [
         f"{kind_of(scenario.algorithm)} has no {', '.join(names)}; "
         "learning.optimizer is used without"
+    ]
+
+
+def _misplaced(scenario: Scenario, cluster: Cluster) -> list[str]:
+    if not scenario.storage.attached or STORAGE in cluster.network.router.graph:
+        return []
+    return [
+        "there is no switch for a file server, so host 0 is it: storage.bandwidth says nothing, "
+        "reads go over the links between the hosts"
     ]
 
 

@@ -6,17 +6,18 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt
 
 from simulator.algorithms import ALGORITHMS, Algorithm
 from simulator.algorithms.sync_sgd import SyncSGD
-from simulator.cluster import STORAGES, STRAGGLERS, Workload
+from simulator.cluster import STORAGES, STRAGGLERS, Failures, HostSettings, Workload
+from simulator.cluster.equipment import Share
 from simulator.cluster.storage import NoStorage, StorageModel
 from simulator.cluster.stragglers import StragglerModel
 from simulator.experiment.networking import NetworkSettings
-from simulator.experiment.references import resolve
+from simulator.experiment.references import blocks_with_files, resolve, with_files
 from simulator.experiment.settings import dump
 from simulator.learning import DATASETS, MODELS, OPTIMIZERS, PARTITIONS, Data, prepare
 from simulator.learning.data import Dataset
@@ -27,8 +28,9 @@ from simulator.learning.partition import Iid, Partition
 from simulator.units import Samples, Seconds
 from topologies import TOPOLOGIES, Star, Topology
 
-MODEL_VERSION = 3  # raise it whenever the same scenario gives other numbers
+MODEL_VERSION = 4  # raise it whenever the same scenario gives other numbers
 SCHEMA_VERSION = 1  # of result folders
+Part = TypeVar("Part")
 INTERNAL = {"internal": True}
 Accuracy = Annotated[float, Gt(0), Le(1)]
 
@@ -84,22 +86,40 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Prices:
+    """What an hour costs: of a worker's device, and of a process beside the workers.
+
+    In any currency; parameter servers and communicators are such processes.
+    """
+
+    device_hour: Annotated[float, Ge(0), Le(1e9)] | None = None
+    process_hour: Annotated[float, Ge(0), Le(1e9)] = 0.0
+
+
+@dataclass(frozen=True)
 class Scenario:
-    """Everything a run depends on, including `seed`."""
+    """Everything a run depends on, including `seed`.
+
+    `hosts` are what some hosts have that the others have not; `share` is how the samples of
+    a step are divided among workers that are not equally fast.
+    """
 
     name: str = "scenario"
     seed: Annotated[int, Ge(0)] = 0
     topology: Annotated[Topology, TOPOLOGIES] = field(default_factory=Star)
+    hosts: tuple[HostSettings, ...] = ()
     network: NetworkSettings = field(default_factory=NetworkSettings)
     workload: Workload = field(default_factory=Workload)
+    share: Share = "equal-size"
     storage: Annotated[StorageModel, STORAGES] = field(default_factory=NoStorage)
     stragglers: tuple[Annotated[StragglerModel, STRAGGLERS], ...] = ()
-    failures: Literal["none"] = "none"
+    failures: Failures = field(default_factory=Failures)
     learning: Learning = field(default_factory=Learning)
     algorithm: Annotated[Algorithm, ALGORITHMS] = field(default_factory=SyncSGD)
     stop: Stop = field(default_factory=lambda: Stop(steps=200))
     evaluate: Evaluate = field(default_factory=Evaluate)
     record: Record = field(default_factory=Record)
+    prices: Prices = field(default_factory=Prices)
     folder: Path = field(default=Path(), compare=False, metadata=INTERNAL)
     allow_outside: bool = field(default=False, compare=False, metadata=INTERNAL)
 
@@ -114,12 +134,24 @@ class Scenario:
         """
         data = self.resolved(units=False)
         del data["name"], data["record"]
-        for block in (data["learning"]["dataset"], data["topology"], *data["network"]["costs"]):
-            if path := block.pop("path", None):
-                content = resolve(path, self.folder, self.allow_outside).read_bytes()
-                block["content"] = hashlib.sha256(content).hexdigest()
+        for block in blocks_with_files(data):
+            content = resolve(block.pop("path"), self.folder, self.allow_outside).read_bytes()
+            block["content"] = hashlib.sha256(content).hexdigest()
         text = json.dumps([MODEL_VERSION, data], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def located(self, part: Part) -> Part:
+        """*part* of it, a dataclass, with the files that it names where they are.
+
+        Raises
+        ------
+        DataError
+            If there is no such file, or it lies outside the project.
+        """
+        found: Part = with_files(
+            part, lambda path: str(resolve(path, self.folder, self.allow_outside))
+        )
+        return found
 
     def data(self) -> Data:
         """The data set, read or made, split and standardised.
@@ -130,8 +162,6 @@ class Scenario:
             If it cannot be read or learned from.
         """
         learning = self.learning
-        dataset: Any = learning.dataset
-        if path := getattr(dataset, "path", None):
-            dataset = type(dataset)(str(resolve(path, self.folder, self.allow_outside)))
+        dataset: Any = self.located(learning.dataset)
         name = getattr(learning.dataset, "path", dataset.kind)
         return prepare(dataset, name, learning.data_seed, learning.test_fraction, learning.dtype)

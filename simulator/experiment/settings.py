@@ -83,7 +83,8 @@ def _annotation(hint: Any, default: Any) -> Any:
     if registry is not None:
         return _union(registry, getattr(type(default), "kind", None))
     if dataclasses.is_dataclass(hint):
-        return settings_for(hint, default if dataclasses.is_dataclass(default) else None)  # type: ignore[arg-type]
+        model = settings_for(hint, default if dataclasses.is_dataclass(default) else None)  # type: ignore[arg-type]
+        return Annotated[model, BeforeValidator(_nothing)] if default is not None else model
     if get_origin(hint) is tuple:
         inner: Any = _annotation(get_args(hint)[0], None)
         return Annotated[tuple.__class_getitem__((inner, ...)), BeforeValidator(_tuple)]
@@ -93,7 +94,12 @@ def _annotation(hint: Any, default: Any) -> Any:
 
 
 def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return () if value == "none" else tuple(value) if isinstance(value, list) else value
+
+
+def _nothing(value: Any) -> Any:
+    """`none` is short for a block that says nothing."""
+    return {} if value == "none" else value
 
 
 def _union(registry: Registry[Any], default_kind: str | None) -> Any:

@@ -86,3 +86,20 @@ def _shares(block: Samples, rows: int) -> NDArray[np.float64]:
     counts = np.bincount(places.reshape(-1), minlength=rows * batches)
     shares: NDArray[np.float64] = counts.reshape(batches, rows) / batch_size
     return shares
+
+
+def padded(
+    batches: Iterator[Minibatch], size: int, rows: int, share: float, dtype: Any
+) -> Iterator[Minibatch]:
+    """Mini-batches of *size* samples as ones of *rows*, filled up with samples of weight 0.
+
+    The weights add up to *share*: what the gradient of such a batch counts beside others.
+
+    >>> samples, weights = next(padded(iter([(np.arange(2), None)]), 2, 3, 0.5, float))
+    >>> samples.tolist(), weights.tolist()
+    ([0, 1, 0], [0.25, 0.25, 0.0])
+    """
+    weights = np.zeros(rows, dtype)
+    weights[:size] = share / size
+    for samples, _ in batches:
+        yield np.resize(samples, rows), weights

@@ -1,6 +1,7 @@
 """The network: links, routes, collectives and groups.  Bytes become seconds here."""
 
 from simulator.network.alpha_beta import AlphaBeta
+from simulator.network.changing import ChangingGroup
 from simulator.network.collectives import COLLECTIVES, Move, Pairs, Plan, Round
 from simulator.network.fabric import MESSAGE_KINDS, Carrier, Network, Play, Prepared, Price, Traffic
 from simulator.network.group import Choices, Group
@@ -12,6 +13,7 @@ __all__ = [
     "MESSAGE_KINDS",
     "AlphaBeta",
     "Carrier",
+    "ChangingGroup",
     "Choices",
     "Group",
     "Links",

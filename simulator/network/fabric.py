@@ -32,6 +32,8 @@ MESSAGE_KINDS = (
     "gather",
     "scatter",
     "all-to-all",
+    "read",
+    "write",
 )
 
 

@@ -9,7 +9,7 @@ import heapq
 import numpy as np
 import pytest
 
-from simulator.cluster.randomtimes import GammaNoise, LognormalNoise
+from simulator.cluster.noise import GammaNoise, LognormalNoise
 from simulator.engine import Streams
 from tests.make import simulate
 
@@ -18,19 +18,41 @@ COMPUTE, SLOW = 0.1, 2.5
 NIC, LATENCY = 10e9, 1e-5
 GRADIENT = 1e8
 NOISES = {
-    "lognormal": ({"kind": "lognormal", "sigma": 0.4}, LognormalNoise(0.4)),
-    "gamma": ({"kind": "gamma", "cv": 0.7}, GammaNoise(0.7)),
+    "lognormal": ({"kind": "lognormal", "sigma": 0.4}, LognormalNoise(sigma=0.4)),
+    "gamma": ({"kind": "gamma", "cv": 0.7}, GammaNoise(cv=0.7)),
+    "correlated": ({"kind": "lognormal", "sigma": 0.4, "correlation": 0.8}, None),
 }
 BOTH = pytest.mark.parametrize("noise", NOISES)
+LATE, DELAY, SPEED = 2, 0.07, 0.6  # late workers per step, their delay, speed of host 0
 
 
-def compute_times(noise):
-    """c[i, t]: lognormal or gamma noise, worker 1 slow throughout."""
-    c = np.array(
-        [COMPUTE * NOISES[noise][1].draw(Streams(SEED).get("noise", i), 64) for i in range(N)]
-    )
+def compute_times(noise, hosts=N):
+    """c[i, t]: worker 1 and host 0 are slow, two others late in each step, noise on top."""
+    c = np.array([COMPUTE * noise_of(noise, i) for i in range(N)])
+    c[: N // hosts] /= SPEED
     c[1] *= SLOW
+    late = Streams(SEED).get("straggler", 1, 0)
+    for t in range(64):
+        c[late.permutation(N)[:LATE], t] += DELAY
     return c
+
+
+def noise_of(noise, worker):
+    """Factors of one worker; correlated ones by the recursion of AR(1) on the logarithm."""
+    rng, independent = Streams(SEED).get("noise", worker), NOISES[noise][1]
+    if independent is not None:
+        return independent.draw(rng, 64)
+    z = rng.standard_normal(64)
+    for t in range(1, 64):
+        z[t] = 0.8 * z[t - 1] + 0.6 * z[t]
+    return np.exp(0.4 * z - 0.08)
+
+
+def load_times(mean, cv):
+    """T_io of a disk with gamma latencies, drawn from the workers' own streams."""
+    return np.array(
+        [mean * GammaNoise(cv=cv).draw(Streams(SEED).get("load", i), 64) for i in range(N)]
+    )
 
 
 def ends(noise, kind, steps=STEPS, hosts=N, gpus=0, storage="none", fidelity="flow", **more):
@@ -45,7 +67,11 @@ def ends(noise, kind, steps=STEPS, hosts=N, gpus=0, storage="none", fidelity="fl
         },
         network={"all_reduce": "ring", "fidelity": fidelity},
         workload={"gradient": GRADIENT, "compute": COMPUTE, "noise": NOISES[noise][0]},
-        stragglers=[{"kind": "slow-workers", "workers": [1], "factor": SLOW}],
+        hosts=[{"hosts": 0, "speed": SPEED}],
+        stragglers=[
+            {"kind": "slow-workers", "workers": [1], "factor": SLOW},
+            {"kind": "random-workers", "count": LATE, "delay": DELAY},
+        ],
         storage=storage,
         algorithm={"kind": kind} | more,
         stop={"steps": steps},
@@ -73,7 +99,9 @@ def test_r1_sync_sgd(noise):
     }
     got, _ = ends(noise, "sync-sgd", storage=disk)
     c, now = compute_times(noise), 0.0
-    io = np.array([0.05 * GammaNoise(0.5).draw(Streams(SEED).get("load", i), 64) for i in range(N)])
+    io = np.array(
+        [0.05 * GammaNoise(cv=0.5).draw(Streams(SEED).get("load", i), 64) for i in range(N)]
+    )
     io += 64 * 110_000 * 8 / 1e12
     for t in range(STEPS):
         now = max(now + io[j, t] + c[j, t] for j in range(N)) + ring(N)
@@ -90,8 +118,10 @@ def test_r5_layered_sgd(noise, groups):
         "bandwidth": 1e12,
     }
     got, _ = ends(noise, "layered-sgd", hosts=groups, gpus=N // groups, storage=disk)
-    c = compute_times(noise)
-    io = np.array([0.2 * GammaNoise(0.8).draw(Streams(SEED).get("load", i), 64) for i in range(N)])
+    c = compute_times(noise, groups)
+    io = np.array(
+        [0.2 * GammaNoise(cv=0.8).draw(Streams(SEED).get("load", i), 64) for i in range(N)]
+    )
     io += 64 * 110_000 * 8 / 1e12
     inside = 5e-6 + GRADIENT * 8 / 1e11  # T_red, T_bc and R_i - F_i alike
     between = ring(groups) if groups > 1 else 0.0

@@ -188,8 +188,8 @@ def test_long_names_are_shortened_and_numbers_rounded(tmp_path):
         save(run(scenario(topology=topology)), tmp_path)
     rows = comparison(load([tmp_path]), metric="simulated_time_s")
     assert {row["algorithm"] for row in rows} == {
-        "sync-sgd, host_link.bandwidth=1e+09",
-        "sync-sgd, host_link.bandwidth=2.5e+09",
+        "sync-sgd, host_link.bandwidth=1G",
+        "sync-sgd, host_link.bandwidth=2.5G",
     }
 
 

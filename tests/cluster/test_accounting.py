@@ -72,10 +72,13 @@ def test_a_wait_that_is_cut_is_counted_as_what_it_was():
 
 
 def test_random_stragglers_differ_by_seed():
+    from simulator.cluster import Layout
     from simulator.cluster.stragglers import SlowWorkers
     from simulator.engine import Streams
 
-    chosen = {tuple(SlowWorkers(count=2).chosen(20, Streams(seed))) for seed in range(8)}
+    layout = Layout(tuple(range(20)), (0,) * 20)
+    streams = [Streams(seed).get("straggler", 0) for seed in range(8)]
+    chosen = {tuple(SlowWorkers(count=2).chosen(layout, rng)) for rng in streams}
     assert len(chosen) > 4
 
 

@@ -1,91 +1,10 @@
-"""Storage, evaluation, stop rules, throughput and what a run reports."""
+"""Evaluation, stop rules, throughput and what a run reports."""
 
 import numpy as np
 import pytest
-import simpy
-from hypothesis import given
-from hypothesis import strategies as st
 
-from simulator.cluster import Workload
-from simulator.cluster.storage import LocalDisk, buffered
-from simulator.engine import Streams
 from simulator.experiment.run import build, run
 from tests.make import played, scenario, simulate
-
-
-def loader_by_processes(seconds, requests, depth):
-    """A loader process, a bounded buffer and a reader, in plain SimPy."""
-    env, ready = simpy.Environment(), []
-    buffer, room = simpy.Store(env), simpy.Container(env, depth, depth)
-
-    def loader():
-        for duration in seconds:
-            yield room.get(1)
-            yield env.timeout(duration)
-            yield buffer.put(None)
-
-    def reader():
-        for pause in requests:
-            yield env.timeout(pause)
-            yield buffer.get()
-            yield room.put(1)
-            ready.append(env.now)
-
-    env.process(loader())
-    env.process(reader())
-    env.run()
-    return ready
-
-
-@given(
-    st.lists(st.tuples(st.floats(0.01, 3), st.floats(0.01, 3)), min_size=1, max_size=25),
-    st.integers(1, 5),
-)
-def test_read_ahead_is_a_loader_process_with_a_bounded_buffer(times, depth):
-    seconds, pauses = zip(*times, strict=True)
-    expected = loader_by_processes(seconds, pauses, depth)
-    load, now, got = buffered(iter(seconds).__next__, depth), 0.0, []
-    for pause in pauses:
-        now += pause
-        now = max(now, load(now)[1])
-        got.append(now)
-    assert got == pytest.approx(expected)
-
-
-def test_without_read_ahead_loading_begins_at_the_request():
-    load = LocalDisk(bandwidth=8e6).loader(0, Workload(batch_size=10, sample=1e5), Streams(0))
-    assert load(5.0) == pytest.approx((5.0, 6.0))
-
-
-def test_read_ahead_hides_loading():
-    """T_io < T_c: hidden but for the first batch; blocking: always exposed."""
-
-    def io(depth):
-        disk = {
-            "kind": "local-disk",
-            "latency": "20 ms",
-            "bandwidth": "1000 Gbit/s",
-            "read_ahead": depth,
-        }
-        return simulate(
-            storage=disk,
-            workload={"noise": "none"},
-            algorithm={"kind": "async-ps"},
-            topology={"hosts": 1, "gpus_per_host": 1},
-        ).summary["breakdown"]["io_s"]
-
-    one = 0.02 + 64 * 110_000 * 8 / 1e12
-    assert io(0) == pytest.approx(12 * one)
-    assert io(1) == pytest.approx(one)
-
-
-def test_spans_of_a_loader_and_of_hidden_transfers_have_lanes_of_their_own():
-    disk = {"kind": "local-disk", "latency": "20 ms", "read_ahead": 2}
-    spans = simulate(storage=disk, algorithm={"kind": "dc-s3gd"}).tables["spans"]
-    kinds = set(zip(spans["lane"], spans["kind"], strict=True))
-    assert {("worker", "compute"), ("loader", "io"), ("overlap", "communication")} <= kinds
-    lanes = set(simulate(algorithm={"kind": "layered-sgd"}).tables["spans"]["lane"])
-    assert "communicator" in lanes
 
 
 def test_waiting_is_idle_until_the_transfer_begins():

@@ -95,7 +95,7 @@ def test_five_mistakes_give_five_located_messages():
             "stragglers: [{kind: slow-workers, factor: x, count: 1}]",
             "stragglers.0.factor: expected a number",
         ),
-        ("failures: {kind: fire}", "failures: no such choice"),
+        ("failures: {losses: [{kind: fire}]}", "failures.losses.0: no kind 'fire'; known: at"),
         (
             "topology: {hosts: 1000}\nlearning: {dataset: wine}",
             "learning.partition: 4000 workers but only 142",

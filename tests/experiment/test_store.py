@@ -34,6 +34,9 @@ KEYS = [
     "max_staleness",
     "breakdown",
     "scaling_efficiency",
+    "device_hours",
+    "extra_processes",
+    "cost",
 ]
 HEADERS = {
     "steps": "worker,step,start_s,end_s,loss,staleness",

@@ -1,0 +1,145 @@
+"""What storage is to the workers, and the registry of all kinds of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Protocol
+
+from annotated_types import Ge, Le
+from simpy.events import Event
+
+from simulator.cluster.layout import Layout
+from simulator.engine import Clock, Streams, done
+from simulator.network import Network
+from simulator.registry import Registry
+from simulator.units import BitsPerSecond, Bytes, Seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputPipeline:
+    """How batches get from storage into a worker's device, whatever the storage is.
+
+    Every worker has `num_workers` loader processes; each loads a whole batch, one after
+    the other: it reads the batch and then decodes it for `decode` seconds a sample.  They
+    keep up to `read_ahead` batches loaded, or being loaded, ahead of the last one taken, by
+    default two for each process as in PyTorch.  With ``read_ahead: 0`` loading begins when
+    the worker asks for the batch; so it does with ``num_workers: 0``, unless `read_ahead`
+    is given, which takes one process.  The batch a worker takes is copied to its device
+    at `host_to_device`, `tensor` bytes a sample; without it that takes no time.
+
+    After the first epoch of the full-size job the part of a worker's data that fits into
+    its host's `page_cache` is not read any more.
+    """
+
+    num_workers: Annotated[int, Ge(0), Le(1024)] = 0
+    read_ahead: Annotated[int, Ge(0), Le(10_000)] | None = None
+    decode: Seconds = 0.0
+    host_to_device: BitsPerSecond | None = None
+    tensor: Bytes = 602_112.0
+    page_cache: Bytes = 0.0
+
+    @property
+    def processes(self) -> int:
+        """Loader processes of a worker, or the worker itself."""
+        return max(1, self.num_workers)
+
+    @property
+    def depth(self) -> int:
+        """Batches ahead of the last one taken."""
+        return 2 * self.num_workers if self.read_ahead is None else self.read_ahead
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """Where storage is used.
+
+    Attributes
+    ----------
+    env, network
+        Clock and links.
+    nodes
+        Of the workers, in rank order.
+    node
+        Of the storage, if it has one.
+    layout
+        Who sits where.
+    streams
+        Latencies of worker i come from stream ``("load", i)``.
+    """
+
+    env: Clock
+    network: Network
+    nodes: Sequence[str]
+    node: str | None
+    layout: Layout
+    streams: Streams
+
+
+class Store(Protocol):
+    """Storage in a cluster.
+
+    `read` and `write` begin at once and fire when they are done.  Of *private* storage,
+    where reads depend on nobody else, `seconds` says in advance how long one takes.
+    """
+
+    private: bool
+
+    def read(self, worker: int, nbytes: float) -> Event: ...
+
+    def write(self, worker: int, nbytes: float) -> Event: ...
+
+    def seconds(self, worker: int, nbytes: float) -> float: ...
+
+
+class StorageModel(Protocol):
+    """A scenario's `storage`.
+
+    Where it is *attached* it gets an extra host, whose link has its `bandwidth`; `mount`
+    puts it into a cluster.
+    """
+
+    attached: ClassVar[bool]
+
+    @property
+    def pipeline(self) -> InputPipeline: ...
+
+    def mount(self, site: Site) -> Store: ...
+
+
+STORAGES: Registry[StorageModel] = Registry("storage")
+
+
+class Nothing:
+    """Reads and writes take no time."""
+
+    private = True
+
+    def __init__(self, env: Clock):
+        self._env = env
+
+    def read(self, worker: int, nbytes: float) -> Event:
+        del worker, nbytes
+        return done(self._env, None)
+
+    write = read
+
+    def seconds(self, worker: int, nbytes: float) -> float:
+        del worker, nbytes
+        return 0.0
+
+
+@STORAGES.register("none")
+@dataclass(frozen=True)
+class NoStorage:
+    """Batches are always at hand; loading takes no time, and neither do checkpoints."""
+
+    attached: ClassVar[bool] = False
+
+    @property
+    def pipeline(self) -> InputPipeline:
+        """Nothing to wait for."""
+        return InputPipeline()
+
+    def mount(self, site: Site) -> Store:
+        return Nothing(site.env)

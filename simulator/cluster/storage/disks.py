@@ -1,0 +1,71 @@
+"""Disks of the hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from simpy.events import Event
+
+from simulator.cluster.randomtimes import DURATIONS, Constant, Random, drawn_ahead
+from simulator.cluster.storage.base import STORAGES, InputPipeline, Site, Store
+from simulator.engine import Activity
+from simulator.units import BitsPerSecond, transfer_time
+
+
+@STORAGES.register("local-disk")
+@dataclass(frozen=True, kw_only=True)
+class LocalDisk(InputPipeline):
+    """Every worker reads its batches from a disk, one after the other.
+
+    A read takes `latency` plus the bytes over `bandwidth`.  By default every worker has a
+    disk of its own; with ``shared: true`` there is one for all workers of a host, first
+    come first served.
+    """
+
+    latency: Annotated[Random, DURATIONS] = field(default_factory=Constant)
+    bandwidth: BitsPerSecond = 8e9
+    shared: bool = False
+
+    attached: ClassVar[bool] = False
+
+    @property
+    def pipeline(self) -> InputPipeline:
+        """Its own settings."""
+        return self
+
+    def mount(self, site: Site) -> Store:
+        return Disks(site, self)
+
+
+class Disks:
+    """One disk for every worker, or for every host."""
+
+    def __init__(self, site: Site, model: LocalDisk):
+        workers = range(site.layout.workers)
+        self._env, self._model, self.private = (
+            site.env,
+            model,
+            not model.shared and model.processes == 1,
+        )
+        self._latencies: list[Iterator[float]] = [
+            drawn_ahead(model.latency, site.streams.get("load", rank)) for rank in workers
+        ]
+        self._disk = list(site.layout.hosts) if model.shared else list(workers)
+        self._free = dict.fromkeys(self._disk, 0.0)  # when a disk has served all that asked, s
+
+    def seconds(self, worker: int, nbytes: float) -> float:
+        """How long the disk is busy with the next read of *worker*."""
+        return next(self._latencies[worker]) + transfer_time(nbytes, self._model.bandwidth)
+
+    def read(self, worker: int, nbytes: float) -> Event:
+        """Event that fires when *nbytes* have been read, behind those who asked before."""
+        now, disk = self._env.now, self._disk[worker]
+        self._free[disk] = max(now, self._free[disk]) + self.seconds(worker, nbytes)
+        event = Activity(self._env, "a disk")
+        event.kind = "io"
+        event.finish(self._free[disk] - now)
+        return event
+
+    write = read

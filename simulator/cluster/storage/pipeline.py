@@ -1,0 +1,225 @@
+"""Loaders: each worker's processes that read, decode and keep batches ready."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from typing import Any, Protocol
+
+from simpy.events import Event
+
+from simulator.cluster.accounting import IO, Lane
+from simulator.cluster.equipment import Equipment
+from simulator.cluster.storage.base import InputPipeline, Store
+from simulator.cluster.workload import Workload
+from simulator.engine import Activity, Clock, done
+from simulator.units import transfer_time
+
+
+class Loader(Protocol):
+    """A worker's input pipeline: `take` gives the event of the next batch, in order."""
+
+    def take(self, batch: Any) -> Event: ...
+
+
+def loader_of(
+    worker: int,
+    env: Clock,
+    lane: Lane,
+    store: Store,
+    pipeline: InputPipeline,
+    reads: Reads,
+) -> Loader:
+    """The loader of *worker*; one without processes where nobody else can delay it."""
+    kind = Foreseen if store.private else Processes
+    return kind(worker, env, lane, store, pipeline, reads)
+
+
+class Reads:
+    """How many bytes each of a worker's batches is read with, and the samples it has.
+
+    Parameters
+    ----------
+    batch_size
+        Samples of a batch of the full-size job.
+    sample
+        Bytes of a sample.
+    epoch
+        Batches of this worker in the first epoch.
+    missing
+        Share of the bytes that is read again in later epochs, for want of page cache.
+    """
+
+    def __init__(self, batch_size: float, sample: float, epoch: float, missing: float):
+        self.batch_size, self._full = batch_size, batch_size * sample
+        self._epoch, self._missing = epoch, missing
+
+    def nbytes(self, number: int) -> float | None:
+        """Bytes to read for batch *number*; None if all of it is in the page cache."""
+        if number < self._epoch:
+            return self._full
+        return self._full * self._missing if self._missing else None
+
+
+class _Pipeline:
+    """What both kinds of loaders are made of."""
+
+    def __init__(
+        self,
+        worker: int,
+        env: Clock,
+        lane: Lane,
+        store: Store,
+        pipeline: InputPipeline,
+        reads: Reads,
+    ):
+        self._worker, self._env, self._lane, self._store = worker, env, lane, store
+        self._processes, self._depth, self._reads = pipeline.processes, pipeline.depth, reads
+        self._decode = pipeline.decode * reads.batch_size
+        nbytes = pipeline.tensor * reads.batch_size
+        self._copy = transfer_time(nbytes, rate) if (rate := pipeline.host_to_device) else 0.0
+        self._taken = 0  # batches so far
+        self._shown = 0.0  # the loader lane is filled up to this time, s
+
+    def _give(self, batch: Any, begin: float, end: float) -> Event:
+        """The event of a batch that is loaded from *begin* to *end*."""
+        env = self._env
+        now = env.now
+        self._show(begin, min(end, now))  # the part that the worker does not wait for
+        wait = max(end, now) + self._copy - now
+        if wait <= 0:
+            return done(env, batch)
+        event = Activity(env, "a batch from storage")
+        event.kind = "io"
+        event.finish(wait, batch)
+        return event
+
+    def _show(self, begin: float, end: float) -> None:
+        """Enter what loaders do beside the worker; what several do at a time, once."""
+        self._lane.beside("loader", IO, max(begin, self._shown), end)
+        self._shown = max(self._shown, end)
+
+
+class Foreseen(_Pipeline):
+    """A loader whose times depend on nobody else, worked out at each request.
+
+    Batch k is loaded by process k mod P.  It begins when that process has loaded batch
+    k-P and batch k-d has been taken, for a depth of d; both are known when batch k is asked
+    for, so no event is needed for the processes themselves.
+    """
+
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        self._ended = deque([0.0] * self._processes, self._processes)
+        self._freed = deque([0.0] * self._depth, self._depth)
+
+    def take(self, batch: Any) -> Event:
+        """Event of the next batch."""
+        now = self._env.now
+        begin = max(self._ended[0], self._freed[0] if self._depth else now)
+        nbytes = self._reads.nbytes(self._taken)
+        reading = 0.0 if nbytes is None else self._store.seconds(self._worker, nbytes)
+        end = begin + reading + self._decode
+        self._ended.append(end)
+        self._freed.append(max(now, end))
+        self._taken += 1
+        return self._give(batch, begin, end)
+
+
+class Processes(_Pipeline):
+    """Loader processes that compete with others for storage and links."""
+
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        self._times: dict[int, tuple[float, float]] = {}  # of loaded batches, not yet taken
+        self._waiting: tuple[int, float, Any, Activity] | None = None
+        self._asleep: deque[Event] = deque()  # of processes that may not go on yet
+        self._asked = 0
+        if self._depth:
+            for first in range(self._processes):
+                self._env.service(self._process(first))
+
+    def take(self, batch: Any) -> Event:
+        """Event of the next batch."""
+        number, env = self._asked, self._env
+        self._asked += 1
+        if not self._depth:
+            event = self._event()
+            env.service(self._on_request(number, batch, event))
+            return event
+        if number in self._times:
+            given = self._give(batch, *self._times.pop(number))
+            self._take_away()
+            return given
+        event = self._event()
+        self._waiting = (number, env.now, batch, event)
+        return event
+
+    def _event(self) -> Activity:
+        event = Activity(self._env, "a batch from storage")
+        event.kind = "io"
+        return event
+
+    def _on_request(self, number: int, batch: Any, event: Activity) -> Generator[Event, Any, None]:
+        yield from self._load(number)
+        self._hand(batch, event)
+
+    def _load(self, number: int) -> Generator[Event, Any, None]:
+        nbytes = self._reads.nbytes(number)
+        if nbytes is not None:
+            yield self._store.read(self._worker, nbytes)
+        if self._decode:
+            yield self._env.timeout(self._decode)
+
+    def _process(self, first: int) -> Generator[Event, Any, None]:
+        """One loader process: every P-th batch, as long as the buffer has room."""
+        number = first
+        while True:
+            while number >= self._taken + self._depth:
+                self._asleep.append(self._env.event())
+                yield self._asleep[-1]
+            begin = self._env.now
+            yield from self._load(number)
+            self._loaded(number, begin)
+            number += self._processes
+
+    def _loaded(self, number: int, begin: float) -> None:
+        now = self._env.now
+        if self._waiting is None or self._waiting[0] != number:
+            self._times[number] = begin, now
+            return
+        _, asked, batch, event = self._waiting
+        self._waiting = None
+        self._show(begin, min(asked, now))
+        self._take_away()
+        self._hand(batch, event)
+
+    def _hand(self, batch: Any, event: Activity) -> None:
+        """Give *batch* to the worker that waits for it, after its copy."""
+        event.finish(self._copy, batch)
+
+    def _take_away(self) -> None:
+        """A place in the buffer is free: wake those who wait for one."""
+        self._taken += 1
+        asleep, self._asleep = self._asleep, deque()
+        for event in asleep:
+            event.succeed()
+
+
+def reads_of_all(workload: Workload, equipment: Equipment, pipeline: InputPipeline) -> list[Reads]:
+    """What every worker reads.
+
+    The data set is divided among the workers in proportion to their batches, once and for
+    all, so that a host reads the same samples in every epoch.
+    """
+    total = sum(equipment.batches)
+    nbytes = [0.0] * len(equipment.layout.host_nodes)  # of each host's part of the data set
+    whole = workload.dataset_samples * workload.sample_nbytes
+    for host, batch in zip(equipment.layout.hosts, equipment.batches, strict=True):
+        nbytes[host] += whole * batch / total
+    missing = [max(0.0, 1 - pipeline.page_cache / part) if part else 0.0 for part in nbytes]
+    epoch = workload.dataset_samples / total
+    return [
+        Reads(batch, workload.sample_nbytes, epoch, missing[host])
+        for host, batch in zip(equipment.layout.hosts, equipment.batches, strict=True)
+    ]
