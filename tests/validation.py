@@ -108,15 +108,18 @@ SECTIONS = {
 }
 
 
+def write(section, table):
+    """Replace the table of *section* on the page."""
+    begin, end = f"<!-- {section} -->\n", f"<!-- end of {section} -->"
+    before, rest = PAGE.read_text().split(begin)
+    text = "\n".join(table)
+    print(f"{section}\n{text}", file=sys.stderr)
+    PAGE.write_text(f"{before}{begin}{text}\n{end}{rest.split(end)[1]}")
+
+
 def main():
-    text = PAGE.read_text()
     for section, how in SECTIONS.items():
-        begin, end = f"<!-- {section} -->\n", f"<!-- end of {section} -->"
-        before, rest = text.split(begin)
-        table = "\n".join(lines(**how))
-        print(f"{section}\n{table}", file=sys.stderr)
-        text = f"{before}{begin}{table}\n{end}{rest.split(end)[1]}"
-    PAGE.write_text(text)
+        write(section, lines(**how))
 
 
 if __name__ == "__main__":

@@ -224,8 +224,8 @@ def refusal(settings, folder):
         (
             "preset: lstm-ptb",
             "x.yaml:2:1: workload.device: there is no figure for lstm-ptb on v100; recurrent "
-            "networks have none on any device; or give workload.compute a time, or its share of the "
-            "peak as `sustained`",
+            "networks have none on any device; or give workload.compute a time, or its share of "
+            "the peak as `sustained`",
         ),
         (
             "preset: bert-base, device: k80",
