@@ -5,12 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from analysis.errors import ResultError
+from analysis.kinds import KINDS, NEEDS_OF_ALL, NEEDS_OF_ONE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,10 @@ class Run:
 
         missing = f"has no table {name!r}; the scenario's record: left it out"
         return self._read(f"{name}.csv.gz", pd.read_csv, missing)
+
+    def has(self, table: str) -> bool:
+        """Was this table recorded?"""
+        return (self.folder / f"{table}.csv.gz").exists()
 
     def topology(self) -> dict[str, Any]:
         """Nodes and links of the cluster, with positions.
@@ -153,3 +158,13 @@ def _read(folder: Path) -> Run:
             raise ResultError(f"{folder / name} was made by a newer version of paceline")
         documents.append(document)
     return Run(folder, *documents)
+
+
+def drawable(runs: Sequence[Run]) -> list[str]:
+    """Kinds of plots that *runs* have recorded the tables for."""
+    return [
+        kind
+        for kind in KINDS
+        if all(run.has(NEEDS_OF_ALL[kind]) for run in runs if kind in NEEDS_OF_ALL)
+        and (kind not in NEEDS_OF_ONE or any(run.has(NEEDS_OF_ONE[kind]) for run in runs))
+    ]

@@ -13,6 +13,7 @@ from analysis.labels import text
 from analysis.links import heat_map, over_time
 from analysis.load import Run
 from analysis.metrics import PARTS, grouped
+from analysis.outages import all_outages
 from analysis.timeline import COLOURS, STEPS, timeline
 
 if TYPE_CHECKING:
@@ -215,6 +216,7 @@ DRAW: dict[str, Callable[[Sequence[Run], Figure, str], None]] = {
     "target": target,
     "breakdown": breakdown,
     "timeline": lanes,
+    "outages": all_outages,
     "links": heat_map,
     "link-history": over_time,
 }

@@ -30,7 +30,7 @@ def hyperplane():
 
 def layered():
     """Crossings, and what a step gains at 2 s of loading."""
-    yield "| workers | T_ar | T_gar | crossing, formula | simulated | gain at 2 s, formula | simulated |"
+    yield "| workers | T_ar | T_gar | crossing, formula | simulated | gain, formula | simulated |"
     yield "|---|---|---|---|---|---|---|"
     for workers in (4, 8, 16, 32, 64, 128, 256):
         t_ar, t_gar = all_reduce_times(workers)

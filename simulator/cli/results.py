@@ -50,14 +50,9 @@ def compare(
         print_table(rows)
     if out is not None:
         from analysis.files import report, save_plots
-        from analysis.kinds import KINDS
+        from analysis.load import drawable
 
-        recorded = [
-            kind
-            for kind in KINDS
-            if kind != "timeline" or all((r.folder / "spans.csv.gz").exists() for r in runs)
-        ]
-        plots = save_plots(runs, recorded, ["png"], out, by)
+        plots = save_plots(runs, drawable(runs), ["png"], out, by)
         written = [report(rows, answers(rows, metric), plots, out / "comparison.md"), *plots]
         click.echo("written: " + ", ".join(map(str, written)), err=as_json)
 
@@ -77,7 +72,7 @@ def _formats(_: click.Context, __: click.Parameter, value: str) -> list[str]:
     "--kind",
     "kinds",
     multiple=True,
-    help="Kind of plot, as in paceline list plots; all of them by default.",
+    help="Kind of plot, as in paceline list plots; by default all that the runs recorded.",
 )
 @click.option(
     "--format",
@@ -102,8 +97,8 @@ def plot(
 ) -> None:
     """Draw the runs in FOLDERS."""
     from analysis.files import save_plots
-    from analysis.kinds import KINDS
-    from analysis.load import load
+    from analysis.load import drawable, load
 
-    for path in save_plots(load(folders), kinds or tuple(KINDS), formats, out, by):
+    runs = load(folders)
+    for path in save_plots(runs, kinds or drawable(runs), formats, out, by):
         click.echo(path)

@@ -113,9 +113,18 @@ class Progress:
             yield step
 
     def give_back(self) -> None:
-        """A step that was handed out will not be taken."""
+        """Somebody who drew a step is not there to take it; others may."""
         if self._tickets is not None:
             self._tickets += 1
+
+    def draw_again(self) -> bool:
+        """Somebody who gave a step back wants to take one; False if none is left."""
+        if self._tickets is None:
+            return True
+        if not self._tickets:
+            return False
+        self._tickets -= 1
+        return True
 
     def leave(self, step: int) -> None:
         """A worker of a run in lock step will not finish *step* and later ones."""

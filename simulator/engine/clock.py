@@ -58,6 +58,14 @@ class Clock(simpy.Environment):
         if process in self._work:
             self._work[process] = name
 
+    def excuse(self, process: Process) -> None:
+        """Let the run end without *process*, until it is work again."""
+        self._work.pop(process, None)
+
+    def recall(self, process: Process, name: str) -> None:
+        """Let *process*, which was excused, be work again."""
+        self._work[process] = name
+
     def service(self, generator: Generator[Event, Any, Any]) -> Process:
         """Start a process that may still wait when the run ends."""
         return self.process(generator)
@@ -132,7 +140,7 @@ class Clock(simpy.Environment):
                 raise event._value
 
     def _finish(self, process: Event) -> None:
-        del self._work[process]  # type: ignore[arg-type]
+        self._work.pop(process, None)  # type: ignore[call-overload]
 
     def _report(self) -> str:
         lines = [f"nothing happens after {self.now:g} s, but {len(self._work)} processes wait:"]

@@ -15,6 +15,8 @@ from simulator.experiment.run import run
 from simulator.experiment.store import save
 from tests.make import scenario
 
+LOSS = {"restart": "0.2 s", "losses": [{"kind": "at", "workers": 1, "at": "0.2 s"}]}
+
 
 def save_runs(out, **changes):
     for kind in ("sync-sgd", "async-ps"):
@@ -37,7 +39,11 @@ def save_runs(out, **changes):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    return save_runs(tmp_path_factory.mktemp("out"), evaluate={"every": 64, "target_accuracy": 0.7})
+    return save_runs(
+        tmp_path_factory.mktemp("out"),
+        evaluate={"every": 64, "target_accuracy": 0.7},
+        failures=LOSS,
+    )
 
 
 def test_runs_are_found_once_and_in_order(results):
@@ -96,7 +102,7 @@ def test_kinds_are_those_that_can_be_drawn():
 @pytest.mark.parametrize("kind", KINDS)
 def test_plots_of_one_run_and_of_a_diverged_one(kind, tmp_path):
     """E29."""
-    save(run(scenario(learning={"optimizer": {"lr": 1e30}})), tmp_path)
+    save(run(scenario(learning={"optimizer": {"lr": 1e30}}, failures=LOSS)), tmp_path)
     save_plots(load([tmp_path]), [kind], ["png"], tmp_path)
 
 

@@ -181,6 +181,23 @@ def test_asynchronous_workers_go_on_and_tickets_are_not_lost():
     assert result.summary["samples"] == 24 * 8
 
 
+def test_asynchronous_workers_do_not_wait_for_one_that_is_long_away():
+    """The others take its step and the run ends; when all are away it waits for the first."""
+    long, short = {"away": 1000.0}, {"away": 5.0}
+    result = failing([{"kind": "at", "workers": [1], "at": 1.2} | long], kind="async-ps")
+    assert result.summary["simulated_time_s"] < 20
+    assert len(result.tables["steps"]["worker"]) == 24
+    everyone = [
+        {"kind": "at", "workers": [0, 1], "at": 1.2} | long,
+        {"kind": "at", "workers": [2], "at": 1.2} | short,
+    ]
+    result = failing(everyone, kind="async-ps")
+    steps = result.tables["steps"]
+    assert len(steps["worker"]) == 24
+    assert set(steps["worker"][steps["end_s"] > 1.2]) == {2}
+    assert result.summary["status"] == "completed"
+
+
 def test_an_asynchronous_worker_repeats_its_gradient_and_no_more():
     lost = 0.3
     result = failing([{"kind": "at", "workers": [1], "at": lost}], kind="async-ps")

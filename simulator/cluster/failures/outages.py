@@ -132,7 +132,7 @@ class Outages:
 
     def _lose_one(self, rank: int) -> None:
         worker, now = self._cluster.workers[rank], self._env.now
-        self._to_redo[rank] = self._saved > 0, self._worked() - self._saved
+        self._to_redo[rank] = self._saved > 0, max(0.0, self._worked() - self._saved)
         if not any(since is not None for since in self.down):
             self._stood_since = now
         self.down[rank] = now
@@ -142,18 +142,38 @@ class Outages:
         aborted = worker.abort()
         if aborted is not None:
             self._work[rank] = aborted
-        if not self._shrinks:
+        if not self._lock_step:
+            self._excuse(worker)
+        elif not self._shrinks:
             worker.lane.hold(now)
             for group, place in self._cluster.groups_of(worker):
                 group.lost(place)
-            return
-        worker.lane.kill(now)
-        for group, place in self._cluster.groups_of(worker):
-            group.leave(place)
-        self._cluster.progress.leave(worker.finished)
-        if not self._living():
+        else:
+            worker.lane.kill(now)
+            for group, place in self._cluster.groups_of(worker):
+                group.leave(place)
+            self._cluster.progress.leave(worker.finished)
+            self._keep_vigil(bool(self._living()))
+
+    def _excuse(self, worker: Worker) -> None:
+        """Let others take the step that *worker* has drawn, and the run end without it."""
+        if worker.lane.hold(self._env.now):
+            assert worker.lane.process is not None
+            self._env.excuse(worker.lane.process)
+            self._cluster.progress.give_back()
+            living = [self._cluster.workers[rank].lane.is_alive() for rank in self._living()]
+            self._keep_vigil(any(living))
+
+    def _keep_vigil(self, manned: bool) -> None:
+        """Keep a run alive in which nobody is left who could go on."""
+        if not manned and self._vigil is None:
             self._vigil = self._env.event()
             self._env.work(_until(self._vigil), "the run")
+
+    def _end_vigil(self) -> None:
+        if self._vigil is not None:
+            self._vigil.succeed()
+            self._vigil = None
 
     def _hosts_without_workers(self, lost: Sequence[int]) -> None:
         """A host all of whose workers are lost is lost itself, with its communicators."""
@@ -171,10 +191,7 @@ class Outages:
             at = self.down[rank]
             self.notes.append(f"worker {rank} was lost at {at:.6g} s and did not come back")
             if not self._lock_step:
-                worker = self._cluster.workers[rank]
-                if worker.lane.is_alive():
-                    self._cluster.progress.give_back()
-                worker.lane.kill(self._env.now)
+                self._cluster.workers[rank].lane.kill(self._env.now)
 
     # -- coming back -------------------------------------------------------------------
 
@@ -182,7 +199,7 @@ class Outages:
         """The machine of *rank* is there again."""
         worker = self._cluster.workers[rank]
         if not self._lock_step:
-            self._revive(rank)
+            self._recall(worker)
             return
         if self._shrinks:
             if self._living() or self._beginning:
@@ -199,9 +216,7 @@ class Outages:
         if self._shrinks:
             self._beginning = False
             self._join(rank)
-            if self._vigil is not None:
-                self._vigil.succeed()
-                self._vigil = None
+            self._end_vigil()
         else:
             self._revive(rank)
 
@@ -219,6 +234,18 @@ class Outages:
             self._stood += self._env.now - self._stood_since
         self._row_of[rank][2] = self._env.now
         return self._cluster.workers[rank]
+
+    def _recall(self, worker: Worker) -> None:
+        """Let *worker*, whom nobody waited for, go on if there is still something to do."""
+        process = worker.lane.process
+        if worker.lane.is_alive() and not self._cluster.progress.draw_again():
+            self._work.pop(worker.rank, None)
+            worker.lane.kill(self._env.now)
+        if worker.lane.is_alive():
+            assert process is not None
+            self._env.recall(process, repr(worker))
+        self._revive(worker.rank)
+        self._end_vigil()
 
     def _revive(self, rank: int) -> None:
         """Let *rank* go on where it was; an aborted computation begins anew."""
