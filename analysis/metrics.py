@@ -140,6 +140,7 @@ def comparison(
     rows = []
     if metric not in numbers(runs[0]):
         raise ResultError(f"no metric {metric!r}; known: {', '.join(numbers(runs[0]))}")
+    priced = any(run.summary.get("cost") is not None for run in runs)
     for (name, workers), members in grouped(runs, by).items():
 
         def typical(key: str, of: Sequence[Run] = members) -> float | None:
@@ -153,6 +154,8 @@ def comparison(
         }
         for key in ("final_accuracy", "simulated_time_s", "samples_per_s", "mean_staleness"):
             row.setdefault(key, typical(key))
+        if priced:
+            row.setdefault("cost", typical("cost"))
         for part in PARTS:
             share = middle([_share(run, part) for run in members])
             row[part.removesuffix("_s")] = None if share is None else f"{share:.0%}"

@@ -137,6 +137,8 @@ def _rows(summary: dict[str, Any]) -> list[dict[str, Any]]:
         "max_staleness",
     )
     rows = {name: summary[name] for name in shown} | summary["breakdown"]
+    if summary["cost"] is not None:
+        rows |= {name: summary[name] for name in ("device_hours", "extra_processes", "cost")}
     return [{"quantity": name, "value": value} for name, value in rows.items()]
 
 

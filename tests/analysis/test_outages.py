@@ -62,3 +62,21 @@ def test_only_what_was_recorded_is_drawn(results, tmp_path):
     with pytest.raises(ResultError, match="no run has a table 'outages'"):
         draw("outages", without)
     assert "outages" in drawable([*without, *load([results])])
+
+
+def test_costs_are_compared_where_prices_are_given(tmp_path):
+    """GPU hours x price, and processes beside the workers; waiting costs as well."""
+    from analysis.metrics import comparison
+
+    prices = {"device_hour": 3.0, "process_hour": 0.5}
+    for kind, processes in (("layered-sgd", 2), ("async-ps", 1), ("sync-sgd", 0)):
+        result = run(scenario(algorithm={"kind": kind}, prices=prices))
+        save(result, tmp_path)
+        hours = result.summary["simulated_time_s"] / 3600
+        assert result.summary["device_hours"] == pytest.approx(4 * hours)
+        assert result.summary["extra_processes"] == processes
+        assert result.summary["cost"] == pytest.approx(hours * (4 * 3.0 + processes * 0.5))
+    rows = comparison(load([tmp_path]), metric="cost")
+    assert [row["cost"] for row in rows] == sorted(row["cost"] for row in rows)
+    save(run(scenario()), tmp_path / "free")
+    assert "cost" not in comparison(load([tmp_path / "free"]), metric="simulated_time_s")[0]

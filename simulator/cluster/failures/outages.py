@@ -187,9 +187,14 @@ class Outages:
 
     def _give_up(self, ranks: Sequence[int]) -> None:
         """*ranks* never come back."""
+        if not ranks:
+            return
+        who, was = ("workers", "were") if len(ranks) > 1 else ("worker", "was")
+        at = self.down[ranks[0]]
+        self.notes.append(
+            f"{who} {', '.join(map(str, ranks))} {was} lost at {at:.6g} s and did not come back"
+        )
         for rank in ranks:
-            at = self.down[rank]
-            self.notes.append(f"worker {rank} was lost at {at:.6g} s and did not come back")
             if not self._lock_step:
                 self._cluster.workers[rank].lane.kill(self._env.now)
 
