@@ -235,6 +235,8 @@ class Cluster:
         self.network.close(end)
         for lane in self.lanes:
             lane.close(end)
+        for worker in self.workers:
+            worker.loader.close(end)
 
     def evaluated(self) -> list[tuple[Params, float]]:
         """Parameters that count as the model, with weights."""

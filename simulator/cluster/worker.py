@@ -68,6 +68,8 @@ class Worker:
         The parameters that it last finished a step with.
     state
         The optimiser's state after that, where workers may be lost.
+    loader
+        Its input pipeline.
     first_step, finished
         The step that its process began with, and the one it has to finish next.
     saving
@@ -95,7 +97,7 @@ class Worker:
         self.state: State = cluster.job.state
         self.first_step = self.finished = 0
         self.saving: Event | None = None
-        self._batches, self._loader, self._gradients = batches, loader, gradients
+        self._batches, self.loader, self._gradients = batches, loader, gradients
         self._computing: Gradient | None = None
         self._work = 0.0
         self._append, self._row = cluster.trace.steps.append, cluster.trace.steps.row
@@ -121,7 +123,7 @@ class Worker:
 
     def load_batch(self) -> Event:
         """Event whose value is the next mini-batch."""
-        event = self._loader.take(next(self._batches))
+        event = self.loader.take(next(self._batches))
         if self.saving is None or self.saving.callbacks is None:
             return event
         return self._after_saving(event)

@@ -48,6 +48,7 @@ def loaded(kind, seconds, pauses, **pipeline):
 
     env.process(worker())
     env.run()
+    loader.close(env.now)
     columns = trace.spans.columns()
     return got, np.column_stack([columns["start_s"], columns["end_s"]])
 
@@ -55,20 +56,20 @@ def loaded(kind, seconds, pauses, **pipeline):
 def by_hand(seconds, pauses, processes, depth, copy=0.0):
     """Batch k is loaded by process k mod P once that is free and batch k-d has been taken.
 
-    When the worker gets the batches, when each is loaded beside it, and when it waits.
+    When the worker gets the batches, when each is loaded, and when it waits.
     """
-    free, taken, now, got, beside, waits = [0.0] * processes, [], 0.0, [], [], []
+    free, taken, now, got, loads, waits = [0.0] * processes, [], 0.0, [], [], []
     for k, (load, pause) in enumerate(zip(seconds, pauses, strict=True)):
         now += pause
         room = now if depth == 0 else taken[k - depth] if k >= depth else 0.0
         begin = max(free[k % processes], room)
         free[k % processes] = end = begin + load
-        beside.append((begin, min(end, now)))
+        loads.append((begin, end))
         taken.append(max(now, end))
         waits.append((now, taken[-1] + copy))
         now = taken[-1] + copy
         got.append(now)
-    return got, beside, waits
+    return got, loads, waits
 
 
 def inside(intervals, moments):
@@ -91,17 +92,17 @@ def test_batches_are_loaded_in_turn_as_far_ahead_as_there_is_room(load, num_work
         "tensor": 1e6,
     }
     depth = 2 * num_workers if read_ahead is None else read_ahead
-    loads, processes = reads + BATCH * decode, max(1, num_workers)
-    expected, beside, waits = by_hand(loads, pauses, processes, depth, copy)
+    seconds, processes = reads + BATCH * decode, max(1, num_workers)
+    expected, loads, waits = by_hand(seconds, pauses, processes, depth, copy)
     moments = rng.uniform(0, expected[-1], 400)
-    moments = moments[~inside(waits, moments)]
+    beside = inside(loads, moments) & ~inside(waits, moments)
     lanes = []
     for kind in (Foreseen, Processes):
         got, lane = loaded(kind, reads.tolist(), pauses.tolist(), **pipeline)
         assert got == pytest.approx(expected, rel=1e-9)
         assert (lane[:, 0] < lane[:, 1]).all()
         assert (lane[1:, 0] >= lane[:-1, 1]).all()
-        np.testing.assert_array_equal(inside(lane, moments), inside(beside, moments))
+        np.testing.assert_array_equal(inside(lane, moments), beside)
         lanes.append(lane)
     np.testing.assert_allclose(*lanes, rtol=1e-9)
 

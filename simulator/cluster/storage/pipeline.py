@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 from simpy.events import Event
 
 from simulator.cluster.accounting import IO, Lane
@@ -17,9 +19,14 @@ from simulator.units import transfer_time
 
 
 class Loader(Protocol):
-    """A worker's input pipeline: `take` gives the event of the next batch, in order."""
+    """A worker's input pipeline: `take` gives the event of the next batch, in order.
+
+    `close` tells that the run has ended.
+    """
 
     def take(self, batch: Any) -> Event: ...
+
+    def close(self, end: float) -> None: ...
 
 
 def loader_of(
@@ -33,6 +40,28 @@ def loader_of(
     """The loader of *worker*; one without processes where nobody else can delay it."""
     kind = Foreseen if store.private else Processes
     return kind(worker, env, lane, store, pipeline, reads)
+
+
+def without(wanted: Sequence[float], unwanted: Sequence[float]) -> Iterator[tuple[float, float]]:
+    """Times that lie in one of the intervals *wanted* and in none of *unwanted*.
+
+    Intervals are given as begin, end, begin, end and so on, in any order.
+
+    >>> list(without([0.0, 3.0, 2.0, 6.0, 8.0, 9.0], [1.0, 2.5, 8.0, 10.0]))
+    [(0.0, 1.0), (2.5, 6.0)]
+    """
+    both = np.concatenate([np.asarray(wanted, float), np.asarray(unwanted, float)])
+    order = np.argsort(both, kind="stable")
+    change = np.tile([1, -1], len(both) // 2)
+    inside = np.arange(len(both)) < len(wanted)
+    covered = np.cumsum(np.where(inside, change, 0)[order]) > 0
+    free = np.cumsum(np.where(inside, 0, change)[order]) == 0
+    times, shown = both[order], covered & free
+    edges = np.diff(np.concatenate([[False], shown, [False]]).astype(np.int8))
+    begins, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    for begin, end in zip(times[begins].tolist(), times[ends].tolist(), strict=True):
+        if end > begin:
+            yield begin, end
 
 
 class Reads:
@@ -79,14 +108,16 @@ class _Pipeline:
         nbytes = pipeline.tensor * reads.batch_size
         self._copy = transfer_time(nbytes, rate) if (rate := pipeline.host_to_device) else 0.0
         self._taken = 0  # batches so far
-        self._shown = 0.0  # the loader lane is filled up to this time, s
+        self._loads, self._waits = array("d"), array("d")  # begin, end, begin, end ...
 
     def _give(self, batch: Any, begin: float, end: float) -> Event:
         """The event of a batch that is loaded from *begin* to *end*."""
         env = self._env
         now = env.now
-        self._show(begin, min(end, now))  # the part that the worker does not wait for
         wait = max(end, now) + self._copy - now
+        if self._depth:  # else the worker waits for all of it
+            self._loads.extend((begin, end))
+            self._waits.extend((now, now + wait))
         if wait <= 0:
             return done(env, batch)
         event = Activity(env, "a batch from storage")
@@ -94,10 +125,10 @@ class _Pipeline:
         event.finish(wait, batch)
         return event
 
-    def _show(self, begin: float, end: float) -> None:
-        """Enter what loaders do beside the worker; what several do at a time, once."""
-        self._lane.beside("loader", IO, max(begin, self._shown), end)
-        self._shown = max(self._shown, end)
+    def close(self, end: float) -> None:
+        """Enter what was loaded until *end* while the worker did not wait for it."""
+        for begin, until in without(self._loads, self._waits):
+            self._lane.beside("loader", IO, begin, min(until, end))
 
 
 class Foreseen(_Pipeline):
@@ -190,7 +221,8 @@ class Processes(_Pipeline):
             return
         _, asked, batch, event = self._waiting
         self._waiting = None
-        self._show(begin, min(asked, now))
+        self._loads.extend((begin, now))
+        self._waits.extend((asked, now + self._copy))
         self._take_away()
         self._hand(batch, event)
 
