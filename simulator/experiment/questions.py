@@ -17,6 +17,7 @@ from simulator.engine import Clock, Streams, Trace
 from simulator.errors import InvalidInput, Problem, QuantityError, ScenarioError, suggestion
 from simulator.experiment.combinations import impossible_network
 from simulator.experiment.document import Document, read
+from simulator.experiment.hardware import graph_of
 from simulator.experiment.loading import Override, apply_overrides, check, find
 from simulator.experiment.networking import SHARED, build_network, cost_table
 from simulator.experiment.scenario import Scenario
@@ -85,7 +86,7 @@ class Prober:
     @classmethod
     def of(cls, scenario: Scenario) -> Prober:
         costs = cost_table(scenario.network, scenario.folder, scenario.allow_outside)
-        return cls(scenario, scenario.topology.build(), costs)
+        return cls(scenario, graph_of(scenario), costs)
 
     def network(self) -> Network:
         """A network whose clock has not begun."""
