@@ -35,6 +35,8 @@ figures: $(READY)
 	$(BIN)/paceline plot demo --kind accuracy --kind timeline -o docs/figures
 	$(BIN)/paceline sweep shared-spine -S stop.steps=40 --grid algorithm.kind=sync-sgd,layered-sgd,async-ps -o demo/spine -q
 	$(BIN)/paceline plot demo/spine --kind links -o docs/figures
+	$(BIN)/paceline sweep spot-preemption --grid failures.on_loss=wait,shrink -S algorithm.kind=sync-sgd -o demo/spot -q
+	$(BIN)/paceline plot demo/spot --by failures.on_loss --kind outages -o docs/figures
 
 clean:
 	rm -rf $(VENV) demo out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

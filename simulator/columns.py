@@ -9,6 +9,7 @@ from pathlib import Path
 from simulator.errors import DataError, InvalidInput, escaped, printable, suggestion
 
 MOST_BYTES = 256 * 2**20
+LARGEST = 1e15
 Row = tuple[int, dict[str, str]]  # line in the file, and its cells by column
 
 
@@ -76,6 +77,8 @@ def cell(path: str | Path, row: Row, column: str, read: type[int] | type[float])
         raise located(path, line, f"{column} is {printable(text)}, no {what}") from None
     if not 0 <= value < float("inf"):
         raise located(path, line, f"{column} is {printable(text)}; expected 0 or more")
+    if value > LARGEST:
+        raise located(path, line, f"{column} is {printable(text)}, more than {LARGEST:g}")
     return value
 
 

@@ -22,10 +22,11 @@ TRY, ANSWER = "# Try: paceline sweep ", "# Answer, as paceline compare prints it
 
 
 def sweep_of(path):
-    """Arguments of the sweep that a scenario names, without `--by` and what it is for; or None."""
+    """Arguments of the sweep and of the comparison that a scenario names; None if it does not."""
     for line in path.read_text().splitlines():
         if line.startswith(TRY):
-            return shlex.split(line.removeprefix(TRY))
+            sweep, compare = line.removeprefix(TRY).split(" && paceline compare ")
+            return shlex.split(sweep), shlex.split(compare)
     return None
 
 
@@ -33,12 +34,9 @@ def answer_of(path):
     """What compare says of the sweep that the scenario in *path* names."""
     from simulator.cli import call
 
-    arguments = sweep_of(path)
-    by = "algorithm.kind"
-    if "--by" in arguments:
-        at = arguments.index("--by")
-        by = arguments[at + 1]
-        del arguments[at : at + 2]
+    arguments, (_, *more) = sweep_of(path)
+    arguments = arguments[: arguments.index("-o")]
+    by = more[1] if more else "algorithm.kind"
     folder = tempfile.mkdtemp()
     try:
         with contextlib.redirect_stdout(io.StringIO()):

@@ -105,9 +105,9 @@ class Lane:
     def release(self, now: float) -> bool:
         """Let the process go on; the time since `hold` was idle.  False if it did not stand."""
         process = self.process
-        self.fill(IDLE, now)
         if not isinstance(process, Watched) or not process.is_alive or process.held is None:
             return False
+        self.fill(IDLE, now)
         process.release()
         return True
 

@@ -123,7 +123,8 @@ class Cluster:
         self.communicators: list[Communicator] = []
         self._places: dict[Worker | Communicator, list[tuple[ChangingGroup, int]]] = {}
         self._factories: dict[Event, Callable[[], Process]] = {}
-        site = Site(env, network, nodes, storage_node, self.layout, streams)
+        saves = bool(failures.losses) and failures.checkpoint is not None and lock_step
+        site = Site(env, network, nodes, storage_node, self.layout, streams, saves)
         self.store = storage.mount(site)
         self.outages: Outages | None = None
         if failures.losses:
@@ -207,11 +208,11 @@ class Cluster:
         """Run *processes* until the last has ended or the progress says stop."""
         for number, process in enumerate(processes):
             name = f"process {number} ({getattr(process, '__name__', 'generator')})"
-            if self.outages is None:
-                self.env.work(process, name)
-            else:
+            if self.outages is not None and self.outages.shrinks:
                 factory = again(process)
                 self._factories[self.env.work(process, name)] = factory
+            else:
+                self.env.work(process, name)
         if self.outages is not None:
             self.outages.begin()
         self.env.run_to_end()

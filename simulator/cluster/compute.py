@@ -43,6 +43,7 @@ class ComputeModel:
     ):
         self._base = list(seconds)
         self._noise = None if isinstance(noise, NoNoise) else drawn(noise, layout, streams)
+        self._following = [0] * layout.workers  # step that a worker's next noise belongs to
         slowdowns = [
             model.bind(layout, partial(streams.get, "straggler", number))
             for number, model in enumerate(stragglers)
@@ -57,10 +58,18 @@ class ComputeModel:
         self._paces = {rank: Pace(own) for rank, own in enumerate(sequences) if own}
 
     def work(self, worker: int, step: int) -> float:
-        """Seconds that *step* of *worker* takes at full speed; ask once per step, in order."""
+        """Seconds that *step* of *worker* takes at full speed; ask once per step, in order.
+
+        Steps may be left out; their noise is drawn all the same.
+        """
         seconds = self._base[worker]
         if self._noise is not None:
-            seconds *= next(self._noise[worker])
+            noise = self._noise[worker]
+            while self._following[worker] < step:
+                next(noise)
+                self._following[worker] += 1
+            seconds *= next(noise)
+            self._following[worker] = step + 1
         for factor in self._factors:
             seconds *= factor(worker, step)
         for delay in self._delays:

@@ -39,7 +39,7 @@ class OfDevice:
     """
 
     fixed: Seconds = 0.0
-    sustained: Annotated[float, Gt(0), Le(1)] | None = None
+    sustained: Annotated[float, Gt(0), Le(2)] | None = None
 
     def seconds(self, workload: Workload, device: str, batch: float) -> float:
         network = workload.network()

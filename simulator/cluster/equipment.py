@@ -17,6 +17,7 @@ from simulator.errors import InvalidInput
 from simulator.registry import Name
 from simulator.units import BitsPerSecond, Seconds
 
+MOST_SAMPLES = 5_000_000
 Share = Literal["equal-size", "equal-time"]
 
 
@@ -68,6 +69,11 @@ class Equipment:
     seconds: tuple[float, ...]
 
 
+def by_host(hosts: Sequence[HostSettings]) -> dict[int, HostSettings]:
+    """What each host has that is named; of several entries the last counts."""
+    return {number: one for one in hosts for number in one.hosts}
+
+
 def equip(
     workload: Workload,
     hosts: Sequence[HostSettings],
@@ -95,7 +101,7 @@ def equip(
     InvalidInput
         If there is no figure for a device, or a batch lies outside of what was measured.
     """
-    own = {number: one for one in hosts for number in one.hosts}
+    own = by_host(hosts)
     common = HostSettings(())
     settings = [own.get(host, common) for host in layout.hosts]
     devices = [one.device or workload.device for one in settings]
@@ -142,6 +148,10 @@ def equal_times(
     >>> equal_times([lambda b: b, lambda b: 3 * b], [0, 1], 8)
     [6, 2]
     """
+    if total > MOST_SAMPLES:
+        raise InvalidInput(
+            f"{total:,} samples a step are too many to be divided; at most {MOST_SAMPLES:,}"
+        )
     known: dict[tuple[object, int], float | None] = {}
 
     def seconds(rank: int, batch: int) -> float | None:

@@ -126,6 +126,11 @@ class Progress:
         self._tickets -= 1
         return True
 
+    @property
+    def not_taken(self) -> int:
+        """Steps that nobody has drawn, or that were given back when nobody was there."""
+        return 0 if self._lock_step else self._tickets or 0
+
     def leave(self, step: int) -> None:
         """A worker of a run in lock step will not finish *step* and later ones."""
         self._expected.append((step, -1))

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.cluster.layout import misnumbered
 from simulator.columns import cell, located, read_rows
 from simulator.errors import DataError
 
@@ -33,10 +34,8 @@ def read_recorded(path: str, column: str, workers: int) -> Recorded:
     rows: dict[int, dict[int, float]] = {}
     for row in read_rows(path, ["worker", "step", column]):
         worker, step = int(cell(path, row, "worker", int)), int(cell(path, row, "step", int))
-        if worker >= workers:
-            raise located(
-                path, row[0], f"there is no worker {worker}; the {workers} are 0..{workers - 1}"
-            )
+        if problem := misnumbered([worker], workers, "worker"):
+            raise located(path, row[0], problem)
         if step in rows.setdefault(worker, {}):
             raise located(path, row[0], f"worker {worker} has step {step} twice")
         rows[worker][step] = cell(path, row, column, float)

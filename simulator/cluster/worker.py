@@ -222,6 +222,7 @@ class Worker:
         self.params, self.state = frozen(params), state
         self.first_step = self.finished = self._requested = first_step
         self._step_start = self._gradients.env.now
+        self.loader.restart()
 
     def _remembering(self, params: Params, grad: Params, state: State) -> tuple[Params, State]:
         change, self.state = self.cluster.job.update(params, grad, state)

@@ -20,6 +20,7 @@ from simulator.registry import Name
 from simulator.units import Bytes
 
 BYTES_PER_PARAMETER = 4
+IMAGE_NBYTES = 602_112.0
 
 
 class Part(NamedTuple):
@@ -141,6 +142,13 @@ class Workload:
     def sample_nbytes(self) -> float:
         """Bytes of a sample in storage."""
         return self.network().sample if self.sample is None else self.sample
+
+    @property
+    def tensor_nbytes(self) -> float:
+        """Bytes of a decoded sample: an image of 3 x 224 x 224 floats, else as in storage."""
+        if self.network().family == "convolutional":
+            return IMAGE_NBYTES
+        return self.sample_nbytes
 
     @property
     def dataset_samples(self) -> int:

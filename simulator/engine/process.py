@@ -111,7 +111,8 @@ def again(generator: Generator[Event, Any, Any]) -> Callable[[], Generator[Event
     Raises
     ------
     SimulatorError
-        If it has begun, or is made by a function within a function.
+        If it has begun, or is made by a function within a function, or one that takes any
+        number of arguments.
 
     >>> def count(upto):
     ...     yield from range(upto)
@@ -122,7 +123,12 @@ def again(generator: Generator[Event, Any, Any]) -> Callable[[], Generator[Event
     """
     made: Any = generator
     code, frame = made.gi_code, made.gi_frame
-    if code.co_freevars or inspect.getgeneratorstate(generator) != inspect.GEN_CREATED:
+    open_ended = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+    if (
+        code.co_freevars
+        or open_ended
+        or inspect.getgeneratorstate(generator) != inspect.GEN_CREATED
+    ):
         raise SimulatorError(f"{code.co_qualname} cannot be begun again")
     function, given = FunctionType(code, frame.f_globals), dict(frame.f_locals)
     return lambda: function(**given)

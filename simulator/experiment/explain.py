@@ -18,7 +18,7 @@ _WANTED = {
     "float_type": "a number",
     "string_type": "text",
     "bool_type": "true or false",
-    "tuple_type": "a list such as [64, 32]",
+    "tuple_type": "a list",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
     "dict_type": "a mapping",

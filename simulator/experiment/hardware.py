@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import topologies
 from simulator.cluster import HostSettings, Layout
+from simulator.cluster.equipment import by_host
 from simulator.cluster.stragglers import SlowLinks, StragglerModel
 from simulator.engine import Streams
 from simulator.experiment.scenario import Scenario
@@ -75,22 +76,25 @@ def network_links(graph: nx.Graph[str], host: str) -> list[str]:
 
 def _equip_links(graph: nx.Graph[str], hosts: Sequence[HostSettings]) -> None:
     """Give some hosts the links that `hosts` says they have."""
-    wanted = [one for one in hosts if one.host_link is not None]
-    if not wanted:
+    links = {number: one.host_link for number, one in by_host(hosts).items() if one.host_link}
+    if not links:
         return
     nodes = layout_of(graph).host_nodes
-    for one in wanted:
-        assert one.host_link is not None
-        for number in one.hosts:
-            if number >= len(nodes):
-                continue  # said elsewhere, with its place
-            host = nodes[number]
-            for other in network_links(graph, host):
-                for u, v in ((host, other), (other, host)):
-                    if graph.has_edge(u, v):
-                        graph.edges[u, v]["bandwidth"] = one.host_link.bandwidth
-                        if one.host_link.latency is not None:
-                            graph.edges[u, v]["latency"] = one.host_link.latency
+    for number, link in links.items():
+        if number >= len(nodes):
+            continue  # said elsewhere, with its place
+        for edge in _network_edges(graph, nodes[number]):
+            edge["bandwidth"] = link.bandwidth
+            if link.latency is not None:
+                edge["latency"] = link.latency
+
+
+def _network_edges(graph: nx.Graph[str], host: str) -> Iterator[dict[str, Any]]:
+    """Attributes of a host's links to the network, in both directions."""
+    for other in network_links(graph, host):
+        for u, v in ((host, other), (other, host)):
+            if graph.has_edge(u, v):
+                yield graph.edges[u, v]
 
 
 def layout_of(graph: nx.Graph[str]) -> Layout:
@@ -127,10 +131,15 @@ def slow_links(
     stragglers: Sequence[StragglerModel], graph: nx.Graph[str], layout: Layout, streams: Streams
 ) -> list[LinkChange]:
     """What the stragglers among the links are from the beginning."""
-    return [
-        LinkChange(host, other, at=0.0, factor=model.factor)
-        for number, model in enumerate(stragglers)
-        if isinstance(model, SlowLinks)
-        for host in model.slow_hosts(layout, streams.get("straggler", number))
-        for other in network_links(graph, host)
-    ]
+    changes = []
+    for number, model in enumerate(stragglers):
+        if isinstance(model, SlowLinks):
+            hosts = model.slow_hosts(layout, streams.get("straggler", number))
+            # A link between two slow hosts is slow once.
+            pairs = {
+                tuple(sorted((host, other))): (host, other)
+                for host in hosts
+                for other in network_links(graph, host)
+            }
+            changes += [LinkChange(*pair, at=0.0, factor=model.factor) for pair in pairs.values()]
+    return changes

@@ -10,12 +10,15 @@ from simulator.cluster.computetime import OfDevice
 from simulator.cluster.equipment import HostSettings
 from simulator.cluster.layout import misnumbered
 from simulator.cluster.recorded import NeedsFile
+from simulator.cluster.storage import ObjectStore
 from simulator.cluster.stragglers import SlowLinks
 from simulator.errors import InvalidInput
 from simulator.experiment.hardware import layout_of, layout_without_graph
 from simulator.experiment.networking import SHARED
 from simulator.experiment.scenario import Scenario
 from simulator.registry import kind_of
+
+MOST_OBJECTS = 100_000
 
 
 def impossible_cluster(scenario: Scenario) -> Iterator[tuple[str, str]]:
@@ -25,16 +28,25 @@ def impossible_cluster(scenario: Scenario) -> Iterator[tuple[str, str]]:
     yield from problems
     if not problems:
         yield from _workload(scenario, layout)
+    yield from _storage(scenario)
     yield from _named(scenario, layout)
     yield from _failures(scenario)
 
 
 def _hosts(hosts: Sequence[HostSettings], layout: Layout) -> Iterator[tuple[str, str]]:
+    known: dict[int, int] = {}
     for number, one in enumerate(hosts):
         if problem := misnumbered(one.hosts, len(layout.host_nodes), "host"):
             yield f"hosts.{number}.hosts", problem
         if not one.hosts:
             yield f"hosts.{number}.hosts", "names no host"
+        for other in one.hosts:
+            if known.setdefault(other, number) != number:
+                yield (
+                    f"hosts.{number}.hosts",
+                    f"names host {other}, which entry {known[other]} names already",
+                )
+                break
 
 
 def _workload(scenario: Scenario, layout: Layout) -> Iterator[tuple[str, str]]:
@@ -87,6 +99,17 @@ def _named(scenario: Scenario, layout: Layout) -> Iterator[tuple[str, str]]:
             yield path, str(error)
         if isinstance(part, SlowLinks) and scenario.network.fidelity not in SHARED:
             yield path, f"needs links that are shared; not fidelity {scenario.network.fidelity}"
+
+
+def _storage(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    storage, workload = scenario.storage, scenario.workload
+    if isinstance(storage, ObjectStore):
+        objects = workload.batch_size * workload.sample_nbytes / storage.object
+        if objects > MOST_OBJECTS:
+            yield (
+                "storage.object",
+                f"makes {objects:,.0f} objects of a batch; at most {MOST_OBJECTS:,} can be fetched",
+            )
 
 
 def _failures(scenario: Scenario) -> Iterator[tuple[str, str]]:

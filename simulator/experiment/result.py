@@ -80,7 +80,7 @@ def tables_of(
         "evaluations": dict(trace.evaluations.columns()),
     }
     if cluster.outages is not None:
-        tables["outages"] = dict(cluster.outages.table.columns())
+        tables["outages"] = dict(cluster.outages.books.table().columns())
     keep = scenario.record.every
     if scenario.record.spans:
         tables["spans"] = _spans(trace.spans.columns(), end, keep)
@@ -98,6 +98,7 @@ def tables_of(
 
 def _spans(columns: dict[str, NDArray[Any]], end: float, keep: int) -> Columns:
     used = (columns["start_s"] < end) & (columns["worker"] % keep == 0)
+    used &= columns["end_s"] > columns["start_s"]  # what was aborted at once
     cut = {name: column[used] for name, column in columns.items()}
     return {
         "worker": cut["worker"],

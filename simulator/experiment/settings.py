@@ -109,7 +109,8 @@ def _union(registry: Registry[Any], default_kind: str | None) -> Any:
     takes_value = constant is not None and any(f.name == "value" for f in settable(constant))
 
     def expand(value: Any) -> Any:
-        if takes_value and not isinstance(value, dict) and value not in registry:
+        plain = isinstance(value, str | int | float)
+        if takes_value and plain and value not in registry:
             return {"kind": "constant", "value": value}
         if isinstance(value, str):
             return {"kind": value}

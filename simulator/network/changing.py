@@ -15,14 +15,16 @@ from simulator.errors import GroupError
 from simulator.network.fabric import Network, Play
 from simulator.network.group import Choices, Combine, Group
 
+ROOTED = ("reduce", "broadcast")
+
 
 class ChangingGroup(Group):
     """A group that ranks are lost from and come back to, or leave and join.
 
     A *lost* rank is waited for: a collective that it has entered and not left is done anew
     when it is *back*, by all who have entered.  One that *leaves* is not: calls that it has
-    entered keep its part, others do without it.  The next call of one that *joins* is the
-    first that nobody has entered.
+    entered keep its part, others do without it.  One that *joins* takes part from the
+    next call of another rank on.
     """
 
     def __init__(
@@ -61,12 +63,17 @@ class ChangingGroup(Group):
         for call in list(self._under_way.values()):
             call.without(rank)
 
-    def join(self, rank: int) -> None:
-        """*rank* takes part again, from the first call that nobody has entered."""
+    def join(self, rank: int, like: int | None) -> None:
+        """*rank* takes part again, from the next call of rank *like* on.
+
+        Those who have entered that call already begin it anew with the new one.  Without
+        *like* nobody is there, and it is the first call that nobody has entered.
+        """
         self._away.pop(rank, None)
-        self._calls[rank] = self._first[rank] = self._entered
-        for number, call in list(self._under_way.items()):
-            if number >= self._entered:  # others have asked for it, but are not there yet
+        number = self._entered if like is None else self._calls[like]
+        self._calls[rank] = self._first[rank] = number
+        for later, call in list(self._under_way.items()):
+            if later >= number:
                 call.admit(rank)
 
     def entered(self, number: int) -> None:
@@ -83,8 +90,7 @@ class ChangingGroup(Group):
         shape: str = "",
     ) -> Event:
         what = (kind, self.nbytes if nbytes is None else nbytes, shape)
-        number = self._calls[rank]
-        self._calls[rank] += 1
+        number = self._next_call(rank)
         call = self._under_way.get(number)
         if call is None:
             members = [
@@ -226,6 +232,10 @@ class ChangingCall:
             if not self._outcomes and len(self._entered) == len(self._members):
                 self.over()
             return
+        if self.what[0] in ROOTED and rank == self._members[0]:
+            raise GroupError(
+                f"{self.what[0]} of group {self._group.name!r} cannot go on without its root"
+            )
         self._parts.pop(rank, None)
         self._members.remove(rank)
         if not self._members:
@@ -234,7 +244,7 @@ class ChangingCall:
             self._anew()
 
     def admit(self, rank: int) -> None:
-        """*rank* takes part as well; nobody has entered yet."""
+        """*rank* takes part as well."""
         if rank not in self._members:
             self._members = sorted([*self._members, rank])
             self._anew()

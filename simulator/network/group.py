@@ -216,12 +216,7 @@ class Group:
     ) -> Event:
         if nbytes is None:
             nbytes = self.nbytes
-        if not 0 <= rank < self.size:
-            raise GroupError(
-                f"group {self.name!r} has no rank {rank}; its ranks are 0..{self.size - 1}"
-            )
-        number = self._calls[rank]
-        self._calls[rank] += 1
+        number = self._next_call(rank)
         call = self._open.get(number)
         if call is None:
             call = self._open[number] = _Call(combine, (kind, nbytes, shape))
@@ -249,6 +244,15 @@ class Group:
             call.parts[rank] = frozen(value)
             play.enter(rank)
         return leaving
+
+    def _next_call(self, rank: int) -> int:
+        """Number of the call that *rank* makes now."""
+        if not 0 <= rank < self.size:
+            raise GroupError(
+                f"group {self.name!r} has no rank {rank}; its ranks are 0..{self.size - 1}"
+            )
+        self._calls[rank] += 1
+        return self._calls[rank] - 1
 
     def _plan(self, kind: str, nbytes: float, shape: str) -> Prepared:
         key = (kind + shape, nbytes)

@@ -15,7 +15,7 @@ from simulator.experiment.run import run
 from simulator.experiment.store import save
 from tests.make import scenario
 
-LOSS = {"restart": "0.2 s", "losses": [{"kind": "at", "workers": 1, "at": "0.2 s"}]}
+LOSS = {"restart": "0.2 s", "losses": [{"kind": "timed", "workers": 1, "at": "0.2 s"}]}
 
 
 def save_runs(out, **changes):

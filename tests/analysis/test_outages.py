@@ -15,8 +15,8 @@ from tests.make import scenario
 def results(tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     losses = [
-        {"kind": "at", "workers": 1, "at": 0.2},
-        {"kind": "at", "workers": 2, "at": 0.5, "away": 100.0},
+        {"kind": "timed", "workers": 1, "at": 0.2},
+        {"kind": "timed", "workers": 2, "at": 0.5, "away": 100.0},
     ]
     failures = {"restart": 0.2, "checkpoint": None, "losses": losses}
     for kind in ("sync-sgd", "async-ps"):

@@ -40,6 +40,10 @@ def ends(result, worker=0):
     return steps["end_s"][steps["worker"] == worker]
 
 
+def timed(at, **who):
+    return {"kind": "timed", "at": at} | who
+
+
 def losses(result, worker):
     steps = result.tables["steps"]
     return steps["loss"][steps["worker"] == worker]
@@ -58,7 +62,7 @@ def test_an_aborted_computation_is_repeated_after_repair(fidelity):
     """Lost in step 3: restart, all since the beginning again, and the step from its start."""
     lost = 3 * STEP + 0.3
     more = QUIET | {"network": {"all_reduce": "ring", "fidelity": fidelity}}
-    result = failing([{"kind": "at", "workers": [1], "at": lost}], more=more)
+    result = failing([timed(lost, workers=[1])], more=more)
     back = lost + 2.0 + lost  # no checkpoint: all the work before is repeated
     assert outages(result) == [(1, lost, pytest.approx(back), pytest.approx(lost))]
     expected = [*(STEP * np.arange(1, 4)), *(back + STEP * np.arange(1, 6))]
@@ -71,7 +75,7 @@ def test_a_collective_under_way_is_repeated_by_all(fidelity):
     """Lost in the middle of an all-reduce: it begins anew when the worker is back."""
     lost = 2 * STEP + COMPUTE + 0.4 * T_AR
     more = QUIET | {"network": {"all_reduce": "ring", "fidelity": fidelity}}
-    result = failing([{"kind": "at", "workers": [2], "at": lost}], more=more)
+    result = failing([timed(lost, workers=[2])], more=more)
     back = lost + 2.0 + lost
     expected = [STEP, 2 * STEP, *(back + T_AR + STEP * np.arange(6))]
     for worker in range(3):
@@ -87,10 +91,8 @@ def test_only_work_since_the_checkpoint_is_repeated_and_both_ways_cost_io():
     }
     write = 2 * GRADIENT * 8 / disk
     lost = 3 * STEP + write + 0.3
-    result = failing(
-        [{"kind": "at", "workers": [1], "at": lost}], more=more, checkpoint={"every": 2}
-    )
-    redone = lost - 2 * STEP
+    result = failing([timed(lost, workers=[1])], more=more, checkpoint={"every": 2})
+    redone = lost - 2 * STEP - write  # no checkpoint is written again
     back = lost + 2.0 + write + redone
     assert outages(result) == [(1, lost, pytest.approx(back), pytest.approx(redone))]
     io = result.tables["spans"]
@@ -107,7 +109,10 @@ def test_time_in_which_somebody_was_down_is_not_repeated():
     """A second loss repeats the work before the first one once, not its outage."""
     first, second = 1.0, 9.0
     result = failing(
-        [{"kind": "at", "workers": [1], "at": first}, {"kind": "at", "workers": [2], "at": second}],
+        [
+            timed(first, workers=[1]),
+            timed(second, workers=[2]),
+        ],
         more=QUIET | {"stop": {"steps": 20}},
     )
     (_, _, back, _), (_, lost, _, redone) = outages(result)
@@ -124,7 +129,7 @@ def test_shrinking_goes_on_and_the_lost_one_joins_with_what_all_have(kind, momen
         "failures": {
             "on_loss": "shrink",
             "restart": 1.0,
-            "losses": [{"kind": "at", "workers": [0], "at": lost}],
+            "losses": [timed(lost, workers=[0])],
         },
         "learning": {
             "dtype": "float64",
@@ -150,7 +155,7 @@ def test_shrinking_goes_on_and_the_lost_one_joins_with_what_all_have(kind, momen
 def test_while_one_is_away_the_mean_is_that_of_the_others():
     """Steps after the loss are those of a run of two workers with the same data and parameters."""
     lost = 2 * STEP + 0.2
-    result = failing([{"kind": "at", "workers": [1], "at": lost}], on_loss="shrink", restart=None)
+    result = failing([timed(lost, workers=[1])], on_loss="shrink", restart=None)
     end = ends(result)
     np.testing.assert_allclose(np.diff(end)[2:], COMPUTE + ring(2), rtol=1e-12)
     # what was asked for but not entered is done by two, from the moment both are there
@@ -163,8 +168,8 @@ def test_while_one_is_away_the_mean_is_that_of_the_others():
 def test_a_part_that_was_entered_is_kept():
     """Lost while the all-reduce runs: it ends as it would have, with three parts."""
     lost = COMPUTE + 0.5 * T_AR
-    whole = failing([{"kind": "at", "workers": [1], "at": 1e6}], on_loss="shrink")
-    result = failing([{"kind": "at", "workers": [1], "at": lost}], on_loss="shrink", restart=None)
+    whole = failing([timed(1e6, workers=[1])], on_loss="shrink")
+    result = failing([timed(lost, workers=[1])], on_loss="shrink", restart=None)
     assert ends(result)[0] == pytest.approx(STEP, rel=1e-12)
     for worker in (0, 2):  # the loss of the next step is that at parameters with all three parts
         assert losses(result, worker)[1] == losses(whole, worker)[1]
@@ -173,7 +178,7 @@ def test_a_part_that_was_entered_is_kept():
 
 def test_asynchronous_workers_go_on_and_tickets_are_not_lost():
     """The others take the steps of one that never comes back; nothing is counted twice."""
-    result = failing([{"kind": "at", "workers": [1], "at": 1.2}], kind="async-ps", restart=None)
+    result = failing([timed(1.2, workers=[1])], kind="async-ps", restart=None)
     steps = result.tables["steps"]
     assert len(steps["worker"]) == 24
     assert (steps["worker"] == 1).sum() == 1
@@ -184,12 +189,12 @@ def test_asynchronous_workers_go_on_and_tickets_are_not_lost():
 def test_asynchronous_workers_do_not_wait_for_one_that_is_long_away():
     """The others take its step and the run ends; when all are away it waits for the first."""
     long, short = {"away": 1000.0}, {"away": 5.0}
-    result = failing([{"kind": "at", "workers": [1], "at": 1.2} | long], kind="async-ps")
+    result = failing([timed(1.2, workers=[1]) | long], kind="async-ps")
     assert result.summary["simulated_time_s"] < 20
     assert len(result.tables["steps"]["worker"]) == 24
     everyone = [
-        {"kind": "at", "workers": [0, 1], "at": 1.2} | long,
-        {"kind": "at", "workers": [2], "at": 1.2} | short,
+        timed(1.2, workers=[0, 1]) | long,
+        timed(1.2, workers=[2]) | short,
     ]
     result = failing(everyone, kind="async-ps")
     steps = result.tables["steps"]
@@ -200,7 +205,7 @@ def test_asynchronous_workers_do_not_wait_for_one_that_is_long_away():
 
 def test_an_asynchronous_worker_repeats_its_gradient_and_no_more():
     lost = 0.3
-    result = failing([{"kind": "at", "workers": [1], "at": lost}], kind="async-ps")
+    result = failing([timed(lost, workers=[1])], kind="async-ps")
     spans = result.tables["spans"]
     own = [
         (kind, start, end)
@@ -213,7 +218,7 @@ def test_an_asynchronous_worker_repeats_its_gradient_and_no_more():
 
 
 def test_a_run_that_cannot_go_on_says_who_waits_for_what():
-    result = failing([{"kind": "at", "hosts": 1, "at": 1.0}], restart=None)
+    result = failing([timed(1.0, hosts=1)], restart=None)
     assert result.summary["status"] == "stalled"
     text = "\n".join(result.warnings)
     assert "worker 1 is down" in text
@@ -222,14 +227,12 @@ def test_a_run_that_cannot_go_on_says_who_waits_for_what():
 
 
 def test_when_all_are_lost_for_good_the_run_is_no_success():
-    result = failing([{"kind": "at", "fraction": 1.0, "at": 1.0}], on_loss="shrink", restart=None)
+    result = failing([timed(1.0, fraction=1.0)], on_loss="shrink", restart=None)
     assert result.summary["status"] == "stalled"
 
 
 def test_when_all_are_lost_the_first_to_return_begins_where_they_were():
-    result = failing(
-        [{"kind": "at", "fraction": 1.0, "at": 4 * STEP + 0.1}], on_loss="shrink", restart=0.5
-    )
+    result = failing([timed(4 * STEP + 0.1, fraction=1.0)], on_loss="shrink", restart=0.5)
     assert result.summary["status"] == "completed"
     steps = result.tables["steps"]
     assert sorted(steps["step"][steps["worker"] == 0]) == list(range(8))
@@ -272,7 +275,7 @@ def test_random_losses_come_at_the_rate_that_is_asked_for():
 def test_the_communicators_of_a_lost_host_are_lost_too():
     """layered-sgd: nothing of the lost host moves until it is back."""
     more = QUIET | {"topology": {"kind": "star", "hosts": 2, "gpus_per_host": 2}}
-    result = failing([{"kind": "at", "hosts": 1, "at": 1.0}], kind="layered-sgd", more=more)
+    result = failing([timed(1.0, hosts=1)], kind="layered-sgd", more=more)
     back = outages(result)[0][2]
     steps = result.tables["steps"]["end_s"]
     assert not ((steps > 1.0) & (steps < back)).any()
@@ -290,7 +293,7 @@ def test_every_algorithm_survives_the_loss_of_a_host(kind, on_loss, fidelity):
         "failures": {
             "on_loss": on_loss,
             "restart": 0.3,
-            "losses": [{"kind": "at", "hosts": 1, "at": 0.31}],
+            "losses": [timed(0.31, hosts=1)],
         },
     }
     if on_loss not in ALGORITHMS[kind].needs.failures:
@@ -311,11 +314,14 @@ def test_every_algorithm_survives_the_loss_of_a_host(kind, on_loss, fidelity):
 @pytest.mark.parametrize(
     ("failures", "message"),
     [
-        ({"losses": [{"kind": "at", "at": 1.0}]}, "failures.losses.0: give exactly one of workers"),
-        ({"losses": [{"kind": "at", "at": 1.0, "hosts": "1-2"}]}, "there is no host 2; the 2"),
+        (
+            {"losses": [{"kind": "timed", "at": 1.0}]},
+            "failures.losses.0: give exactly one of workers",
+        ),
+        ({"losses": [{"kind": "timed", "at": 1.0, "hosts": "1-2"}]}, "there is no host 2; the 2"),
         ({"losses": [{"kind": "preemption"}]}, "failures.losses.0: give exactly one of at and"),
         ({"losses": [{"kind": "random", "mtbf": 0}]}, "losses.0.mtbf: 0 is zero"),
-        ({"losses": [{"kind": "at", "hosts": 0}]}, "failures.losses.0.at: is missing"),
+        ({"losses": [{"kind": "timed", "hosts": 0}]}, "failures.losses.0.at: is missing"),
         ({"on_loss": "hope"}, "failures.on_loss: no such choice 'hope'"),
         ({"checkpoint": {"every": 0}}, "failures.checkpoint.every: "),
     ],

@@ -96,10 +96,10 @@ def test_the_files_are_those_of_the_source(number):
 
 def test_a_batch_is_32_samples_of_the_default_tensor(traces):
     """Samples of 3 x 224 x 224 float32; the labels are 8 bytes each."""
-    from simulator.cluster.storage import LocalDisk
+    from simulator.cluster import Workload
 
     for traced in traces.values():
-        assert set(traced.copied) == {BATCH * LocalDisk().tensor, BATCH * 8}
+        assert set(traced.copied) == {BATCH * Workload().tensor_nbytes, BATCH * 8}
 
 
 def test_the_numbers_of_the_traces(traces):

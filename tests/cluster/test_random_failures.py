@@ -17,7 +17,7 @@ MOMENTS = st.one_of(
 )
 LOSSES = st.one_of(
     st.builds(
-        lambda at, who, away: {"kind": "at", "at": at} | who | away, st.floats(0, 2), WHO, AWAY
+        lambda at, who, away: {"kind": "timed", "at": at} | who | away, st.floats(0, 2), WHO, AWAY
     ),
     st.builds(
         lambda mtbf, of: {"kind": "random", "mtbf": mtbf, "of": of},

@@ -240,7 +240,10 @@ NUMBER = "x.yaml:4:3: stragglers.0: "
             "kind: slow-links, count: 1, of: workers",
             "x.yaml:4:32: stragglers.0.of: no such choice 'workers'",
         ),
-        ("kind: periodic, period: 1 s, duration: 1 s", NUMBER + "duration is 1 s, not less than"),
+        (
+            "kind: periodic, period: 1 s, duration: 1 s",
+            NUMBER + "duration is 1 s; it must be",
+        ),
         ("kind: schedule, at: 2 s, until: 2 s", NUMBER + "until is 2 s, not later than at, 2 s"),
         ("kind: schedule, factor: null", NUMBER + "stands still for ever; give until, or a factor"),
     ],
@@ -254,7 +257,7 @@ def test_impossible_stragglers_are_refused(folder, entry, message):
     [
         ("0,0,1\n0,2,1\n", "r.csv: worker 0 has no step 1, but step 2; a record needs every step"),
         ("0,0,1\n1,0,1\n0,0,1\n", "r.csv:4: worker 0 has step 0 twice"),
-        ("0,0,1\n4,0,1\n", "r.csv:3: there is no worker 4; the 4 are 0..3"),
+        ("0,0,1\n4,0,1\n", "r.csv:3: there is no worker 4; the 4 workers are 0..3"),
         ("0,0,fast\n", "r.csv:2: factor is 'fast', no number"),
         ("0,0,-1\n", "r.csv:2: factor is '-1'; expected 0 or more"),
         ("0,0.5,1\n", "r.csv:2: step is '0.5', no whole number"),

@@ -204,7 +204,7 @@ def test_aborted_work_begins_anew_before_it_would_have_ended():
         topology={"hosts": 1, "gpus_per_host": 1},
         workload={"compute": "10 s", "gradient": "0 B", "noise": "none"},
         stragglers=[{"kind": "schedule", "at": "5 s", "until": "8 s", "factor": 2}],
-        failures={"losses": [{"kind": "at", "at": "1 s", "workers": 0, "away": "1 s"}]},
+        failures={"losses": [{"kind": "timed", "at": "1 s", "workers": 0, "away": "1 s"}]},
         algorithm={"kind": "async-ps"},
         stop={"steps": 1},
     )

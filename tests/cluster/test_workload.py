@@ -241,8 +241,8 @@ def refusal(settings, folder):
             "workload.device: NVIDIA K80, one of its two dies has no amp; it has fp32",
         ),
         (
-            "compute: {sustained: 1.5}",
-            "workload.compute.sustained: must be less than or equal to 1, not 1.5",
+            "compute: {sustained: 2.5}",
+            "workload.compute.sustained: must be less than or equal to 2, not 2.5",
         ),
         ("precision: fp8", "workload.precision: no such choice 'fp8'; known: amp, auto, fp32"),
         ("batch_size: 0", "workload.batch_size: must be greater than or equal to 1, not 0"),

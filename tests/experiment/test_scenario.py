@@ -65,7 +65,7 @@ def test_five_mistakes_give_five_located_messages():
         ("learning: {dtype: float16}", "learning.dtype: no such choice 'float16'"),
         (
             "learning: {model: {kind: mlp, hidden: 64}}",
-            "learning.model.hidden: expected a list such as",
+            "learning.model.hidden: expected a list",
         ),
         ("learning: {model: {kind: mlp, hidden: [64, -1]}}", "learning.model.hidden.1: must be"),
         (
@@ -95,7 +95,10 @@ def test_five_mistakes_give_five_located_messages():
             "stragglers: [{kind: slow-workers, factor: x, count: 1}]",
             "stragglers.0.factor: expected a number",
         ),
-        ("failures: {losses: [{kind: fire}]}", "failures.losses.0: no kind 'fire'; known: at"),
+        (
+            "failures: {losses: [{kind: fire}]}",
+            "failures.losses.0: no kind 'fire'; known: preemption",
+        ),
         (
             "topology: {hosts: 1000}\nlearning: {dataset: wine}",
             "learning.partition: 4000 workers but only 142",

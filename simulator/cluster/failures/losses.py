@@ -39,7 +39,7 @@ class LossModel(Protocol):
 LOSSES: Registry[LossModel] = Registry("loss")
 
 
-@LOSSES.register("at")
+@LOSSES.register("timed")
 @dataclass(frozen=True, kw_only=True)
 class TimedLoss(Some):
     """Some workers or hosts are lost at a given time."""

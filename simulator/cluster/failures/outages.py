@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simpy.events import Event
 
+from simulator.cluster.accounting import IDLE
+from simulator.cluster.failures.books import Books
+from simulator.cluster.failures.checkpoints import Checkpoints, Happening, Unharmed
 from simulator.cluster.failures.losses import LossModel
 from simulator.cluster.failures.settings import Failures
 from simulator.cluster.randomtimes import drawn_ahead
-from simulator.engine import Stalled, Streams, Table
+from simulator.engine import Stalled, Streams
 
 if TYPE_CHECKING:
     from simulator.cluster.cluster import Cluster
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 STATE_COPIES = 2  # model and momentum
 MOST_BARREN = 10_000
-Happening = Generator[Event, Any, None]
 
 
 class Outages:
@@ -44,9 +45,12 @@ class Outages:
 
     Attributes
     ----------
-    table
-        One row per outage: worker, lost_s, back_s (nan if it never came back), redone_s (time
-        that had to be repeated).
+    shrinks
+        Whether the others go on without a lost worker that they would have to wait for.
+    down
+        Since when every worker is down, s; None for one that works.
+    books
+        A row per outage.
     notes
         What a user should know.
     """
@@ -55,25 +59,24 @@ class Outages:
         self._cluster, self._settings, self._streams = cluster, settings, streams
         self._env = cluster.env
         self._lock_step = lock_step
-        self._shrinks = lock_step and settings.on_loss == "shrink"
+        self.shrinks = lock_step and settings.on_loss == "shrink"
         workers = len(cluster.nodes)
         self.down: list[float | None] = [None] * workers  # since when, s
-        self._rows: list[list[float]] = []
-        self._row_of: dict[int, list[float]] = {}
+        self._losses = [0] * workers  # that are under way
+        self._turn = [0] * workers  # losses so far: what was begun before one is in vain
+        self.books = Books()
         self._work: dict[int, float] = {}  # of aborted computations, s at full speed
-        self._saved = 0.0  # work that the last checkpoint holds, s
-        self._to_redo: dict[int, tuple[bool, float]] = {}  # is there a checkpoint; s after it
-        self._stood, self._stood_since = 0.0, 0.0  # time in which somebody was down, s
+        self._lost_at: dict[int, float] = {}  # on the clock of work, s
         self._barren = 0  # losses since a step was last finished
         self._joining: list[int] = []
-        self._told: dict[int, None] = {}  # preempted workers that leave at the end of their step
-        self._early: dict[int, bool] = {}  # those who have
+        self._told: dict[int, list[int]] = {}  # preempted; who leaves early is entered there
         self._beginning = False  # somebody begins anew, since nobody was left
         self._vigil: Event | None = None  # keeps a run alive that nobody is left in
         self._calls = 0  # of the first worker, when it last finished a step
         self.notes: list[str] = []
         given = settings.checkpoint.nbytes if settings.checkpoint else None
-        self._state = STATE_COPIES * cluster.nbytes if given is None else given
+        state = STATE_COPIES * cluster.nbytes if given is None else given
+        self._checkpoints = Checkpoints(cluster.env, cluster.store, state, self._stands)
 
     # -- what happens ------------------------------------------------------------------
 
@@ -97,54 +100,57 @@ class Outages:
     ) -> Happening:
         for life in lives:
             yield self._env.lull(life)
+            early: list[int] = []
             if loss.notice:
-                self._announce(unit)
+                self._announce(unit, early)
                 yield self._env.timeout(loss.notice)
-            early = [rank for rank in unit if self._early.pop(rank, 0)]
-            lost = [*self._lose(unit), *early]
+            self._lose([rank for rank in unit if rank not in early])
             if absences is None:
-                self._give_up(lost)
+                self._give_up(unit)
                 return
             yield self._env.timeout(next(absences))
-            returns = [self._env.process(self._return(rank)) for rank in lost]
-            yield from returns
+            yield from [self._env.process(self._return(rank)) for rank in unit]
 
-    def _announce(self, unit: Sequence[int]) -> None:
+    def _announce(self, unit: Sequence[int], early: list[int]) -> None:
         alive = [rank for rank in unit if self.down[rank] is None]
-        if self._shrinks:
-            self._told |= dict.fromkeys(alive)
+        if self.shrinks:
+            self._told |= dict.fromkeys(alive, early)
         elif self._lock_step and self._settings.checkpoint and alive:
-            self._env.service(self._save(alive[0]))
+            self._env.service(self._checkpoints.save(alive[0], self._unharmed(alive[0])))
 
-    def _lose(self, unit: Sequence[int]) -> list[int]:
-        """Let the workers of *unit* that still work be lost now."""
+    def _lose(self, unit: Sequence[int]) -> None:
+        """Let the workers of *unit* be lost now; those who are down already stay it longer."""
         lost = [rank for rank in unit if self.down[rank] is None]
+        for rank in unit:
+            self._losses[rank] += 1
+            self._turn[rank] += 1
+            self._told.pop(rank, None)
+            if rank in self._joining:
+                self._joining.remove(rank)
         for rank in lost:
             self._lose_one(rank)
+        self._hosts_without_workers(lost)
+        if self.shrinks and lost and not self._living():
+            self._keep_vigil(manned=False)
+            self._let_one_begin()
         self._barren += len(lost)
         if self._barren > MOST_BARREN:
             raise Stalled(
                 f"{self._barren:,} losses since a step was last finished, by {self._env.now:g} s: "
                 "workers are lost again before they have repeated what they lost"
             )
-        self._hosts_without_workers(lost)
-        return lost
 
     def _lose_one(self, rank: int) -> None:
         worker, now = self._cluster.workers[rank], self._env.now
-        self._to_redo[rank] = self._saved > 0, max(0.0, self._worked() - self._saved)
-        if not any(since is not None for since in self.down):
-            self._stood_since = now
+        self._lost_at[rank] = self._checkpoints.worked()
         self.down[rank] = now
-        self._told.pop(rank, None)
-        self._rows.append([rank, now, math.nan, 0.0])
-        self._row_of[rank] = self._rows[-1]
+        self.books.lost(rank, now)
         aborted = worker.abort()
         if aborted is not None:
             self._work[rank] = aborted
         if not self._lock_step:
             self._excuse(worker)
-        elif not self._shrinks:
+        elif not self.shrinks:
             worker.lane.hold(now)
             for group, place in self._cluster.groups_of(worker):
                 group.lost(place)
@@ -153,7 +159,6 @@ class Outages:
             for group, place in self._cluster.groups_of(worker):
                 group.leave(place)
             self._cluster.progress.leave(worker.finished)
-            self._keep_vigil(bool(self._living()))
 
     def _excuse(self, worker: Worker) -> None:
         """Let others take the step that *worker* has drawn, and the run end without it."""
@@ -162,7 +167,7 @@ class Outages:
             self._env.excuse(worker.lane.process)
             self._cluster.progress.give_back()
             living = [self._cluster.workers[rank].lane.is_alive() for rank in self._living()]
-            self._keep_vigil(any(living))
+            self._keep_vigil(manned=any(living))
 
     def _keep_vigil(self, manned: bool) -> None:
         """Keep a run alive in which nobody is left who could go on."""
@@ -194,50 +199,71 @@ class Outages:
         self.notes.append(
             f"{who} {', '.join(map(str, ranks))} {was} lost at {at:.6g} s and did not come back"
         )
-        for rank in ranks:
-            if not self._lock_step:
+        if not self._lock_step:
+            for rank in ranks:
                 self._cluster.workers[rank].lane.kill(self._env.now)
 
     # -- coming back -------------------------------------------------------------------
 
     def _return(self, rank: int) -> Happening:
-        """The machine of *rank* is there again."""
-        worker = self._cluster.workers[rank]
-        if not self._lock_step:
-            self._recall(worker)
+        """One loss of *rank* is over; if no other one is, its machine is there again."""
+        self._losses[rank] -= 1
+        if self._losses[rank]:
             return
-        if self._shrinks:
-            if self._living() or self._beginning:
-                self._joining.append(rank)
-                return
-            self._beginning = True
-            latest = max(self._cluster.workers, key=lambda one: one.finished)
-            worker.adopt(latest.params, latest.state, latest.finished)
-        saved, redone = self._to_redo.pop(rank)
-        if saved:
-            yield self._cluster.store.read(rank, self._state)
-        yield self._env.timeout(redone)
-        self._row_of[rank][3] = redone
-        if self._shrinks:
-            self._beginning = False
-            self._join(rank)
-            self._end_vigil()
+        if not self._lock_step:
+            self._recall(self._cluster.workers[rank])
+        elif self.shrinks:
+            self._joining.append(rank)
+            self._let_one_begin()
         else:
-            self._revive(rank)
+            yield from self._redo(rank, self._lost_at[rank])
+            if not self._losses[rank]:
+                self._revive(rank)
 
-    def _worked(self) -> float:
-        """Time so far in which nobody was down, s: the rest of it nobody has to repeat."""
-        standing = any(since is not None for since in self.down)
-        return (self._stood_since if standing else self._env.now) - self._stood
+    def _let_one_begin(self) -> None:
+        """Where nobody is left the first who is back begins anew; others join it later."""
+        if self._joining and not self._living() and not self._beginning:
+            self._beginning = True
+            self._env.service(self._begin_anew(self._joining.pop(0)))
+
+    def _begin_anew(self, rank: int) -> Happening:
+        """Let *rank* go on where the furthest worker was, by way of the checkpoint."""
+        worker, unharmed = self._cluster.workers[rank], self._unharmed(rank)
+        latest = max(self._cluster.workers, key=lambda one: one.finished)
+        worker.adopt(latest.params, latest.state, latest.finished)
+        yield from self._redo(rank, self._checkpoints.worked())
+        self._beginning = False
+        if unharmed():
+            self._join(rank, None)
+            self._end_vigil()
+        else:  # lost again meanwhile
+            self._let_one_begin()
+
+    def _redo(self, rank: int, upto: float) -> Happening:
+        """Spend the time of what *rank* has to repeat; nothing comes of it if it is lost again."""
+        seconds = yield from self._checkpoints.redo(rank, upto, self._unharmed(rank))
+        if seconds is not None:
+            self.books.redone(rank, seconds)
+
+    def _unharmed(self, rank: int) -> Unharmed:
+        turn = self._turn[rank]
+        return lambda: self._turn[rank] == turn
+
+    def _stands(self) -> bool:
+        """Is nothing done that would have to be repeated after a loss?
+
+        Where workers wait for each other that is so if one is down, else if all are.
+        """
+        away = [since is not None for since in self.down]
+        return all(away) if self.shrinks else any(away)
 
     def _living(self) -> list[int]:
         return [rank for rank, since in enumerate(self.down) if since is None]
 
     def _up(self, rank: int) -> Worker:
+        self._checkpoints.worked()
         self.down[rank] = None
-        if all(since is None for since in self.down):
-            self._stood += self._env.now - self._stood_since
-        self._row_of[rank][2] = self._env.now
+        self.books.back(rank, self._env.now)
         return self._cluster.workers[rank]
 
     def _recall(self, worker: Worker) -> None:
@@ -266,12 +292,14 @@ class Outages:
                 for group, place in self._cluster.groups_of(helper):
                     group.back(place)
 
-    def _join(self, rank: int) -> None:
-        """Let *rank* begin anew, with what it has been given."""
+    def _join(self, rank: int, first: Worker | None) -> None:
+        """Let *rank* begin anew, with what it has been given, in step with *first*."""
         worker = self._up(rank)
+        worker.lane.fill(IDLE, self._env.now)
         self._work.pop(rank, None)
+        places = dict(self._cluster.groups_of(first)) if first is not None else {}
         for group, place in self._cluster.groups_of(worker):
-            group.join(place)
+            group.join(place, places.get(group))
         self._cluster.progress.join(worker.first_step)
         self._cluster.begin_again(worker)
 
@@ -289,43 +317,31 @@ class Outages:
     def _first_has_finished(self, worker: Worker, step: int) -> None:
         checkpoint = self._settings.checkpoint
         if self._lock_step and checkpoint and (step + 1) % checkpoint.every == 0:
-            worker.saving = self._env.process(self._save(worker.rank))
+            rank = worker.rank
+            saving = self._checkpoints.save(rank, self._unharmed(rank), waited_for=True)
+            worker.saving = self._env.process(saving)
         # Who has just left a collective has the parameters that all have.
         calls = sum(group.calls[place] for group, place in self._cluster.groups_of(worker))
         if self._joining and calls != self._calls:
             for rank in self._joining:
                 joiner = self._cluster.workers[rank]
                 joiner.adopt(worker.params, worker.state, step + 1)
-                self._join(rank)
+                self._join(rank, worker)
             self._joining = []
         self._calls = calls
 
     def _leave_early(self, rank: int) -> None:
-        if self._told.pop(rank, 0) is None:
-            self._early[rank] = True
+        early = self._told.pop(rank, None)
+        if early is not None:
+            early.append(rank)
             self._lose([rank])
-
-    def _save(self, rank: int) -> Happening:
-        """Write a checkpoint of the present state."""
-        state = self._worked()
-        yield self._cluster.store.write(rank, self._state)
-        if self.down[rank] is None:
-            self._saved = max(self._saved, state)
 
     # -- the books ---------------------------------------------------------------------
 
     def counted(self, workers: Sequence[Worker]) -> Sequence[Worker]:
         """Those whose parameters are part of the model: not those that others do without."""
         living = self._living()
-        return [workers[rank] for rank in living] if self._shrinks and living else workers
-
-    @property
-    def table(self) -> Table:
-        """All outages so far."""
-        table = Table(worker="i8", lost_s="f8", back_s="f8", redone_s="f8")
-        for row in self._rows:
-            table.append(table.row(*row))
-        return table
+        return [workers[rank] for rank in living] if self.shrinks and living else workers
 
 
 def _until(event: Event) -> Happening:

@@ -10,6 +10,7 @@ from annotated_types import Ge, Le
 from simpy.events import Event
 
 from simulator.cluster.layout import Layout
+from simulator.cluster.randomtimes import Random, drawn_ahead
 from simulator.engine import Clock, Streams, done
 from simulator.network import Network
 from simulator.registry import Registry
@@ -26,7 +27,8 @@ class InputPipeline:
     default two for each process as in PyTorch.  With ``read_ahead: 0`` loading begins when
     the worker asks for the batch; so it does with ``num_workers: 0``, unless `read_ahead`
     is given, which takes one process.  The batch a worker takes is copied to its device
-    at `host_to_device`, `tensor` bytes a sample; without it that takes no time.
+    at `host_to_device`, `tensor` bytes a sample (by default those of the preset's input);
+    without it that takes no time.
 
     After the first epoch of the full-size job the part of a worker's data that fits into
     its host's `page_cache` is not read any more.
@@ -36,7 +38,7 @@ class InputPipeline:
     read_ahead: Annotated[int, Ge(0), Le(10_000)] | None = None
     decode: Seconds = 0.0
     host_to_device: BitsPerSecond | None = None
-    tensor: Bytes = 602_112.0
+    tensor: Bytes | None = None
     page_cache: Bytes = 0.0
 
     @property
@@ -65,7 +67,10 @@ class Site:
     layout
         Who sits where.
     streams
-        Latencies of worker i come from stream ``("load", i)``.
+        Latencies of worker i come from stream ``("load", i)``, batch by batch, those of
+        checkpoints from ``("checkpoint", i)``.
+    saves
+        Whether checkpoints are written.
     """
 
     env: Clock
@@ -74,22 +79,49 @@ class Site:
     node: str | None
     layout: Layout
     streams: Streams
+    saves: bool = False
+
+
+class Latencies:
+    """A latency for every read of every worker, whatever order they come in.
+
+    Batch k of worker i has the k-th draw of the worker's stream; what has no number, a
+    checkpoint, draws from another one.
+    """
+
+    def __init__(self, source: Random, site: Site):
+        workers, streams = range(site.layout.workers), site.streams
+        self._loads = [drawn_ahead(source, streams.get("load", rank)) for rank in workers]
+        self._others = [drawn_ahead(source, streams.get("checkpoint", rank)) for rank in workers]
+        self._following = [0] * len(workers)
+        self._unused: list[dict[int, float]] = [{} for _ in workers]
+
+    def of(self, worker: int, number: int | None) -> float:
+        """Latency of batch *number*, or of something else."""
+        if number is None:
+            return next(self._others[worker])
+        unused = self._unused[worker]
+        while self._following[worker] <= number:
+            unused[self._following[worker]] = next(self._loads[worker])
+            self._following[worker] += 1
+        return unused.pop(number)
 
 
 class Store(Protocol):
     """Storage in a cluster.
 
-    `read` and `write` begin at once and fire when they are done.  Of *private* storage,
-    where reads depend on nobody else, `seconds` says in advance how long one takes.
+    `read` and `write` begin at once and fire when they are done; a read of a batch has its
+    *number*.  Of *private* storage, where reads depend on nobody else, `seconds` says in
+    advance how long one takes.
     """
 
     private: bool
 
-    def read(self, worker: int, nbytes: float) -> Event: ...
+    def read(self, worker: int, nbytes: float, number: int | None = None) -> Event: ...
 
     def write(self, worker: int, nbytes: float) -> Event: ...
 
-    def seconds(self, worker: int, nbytes: float) -> float: ...
+    def seconds(self, worker: int, nbytes: float, number: int) -> float: ...
 
 
 class StorageModel(Protocol):
@@ -118,14 +150,14 @@ class Nothing:
     def __init__(self, env: Clock):
         self._env = env
 
-    def read(self, worker: int, nbytes: float) -> Event:
-        del worker, nbytes
+    def read(self, worker: int, nbytes: float, number: int | None = None) -> Event:
+        del worker, nbytes, number
         return done(self._env, None)
 
     write = read
 
-    def seconds(self, worker: int, nbytes: float) -> float:
-        del worker, nbytes
+    def seconds(self, worker: int, nbytes: float, number: int) -> float:
+        del worker, nbytes, number
         return 0.0
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 from simpy.events import Event
 
-from simulator.cluster.randomtimes import DURATIONS, Constant, Random, drawn_ahead
-from simulator.cluster.storage.base import STORAGES, InputPipeline, Site, Store
+from simulator.cluster.randomtimes import DURATIONS, Constant, Random
+from simulator.cluster.storage.base import STORAGES, InputPipeline, Latencies, Site, Store
 from simulator.engine import Activity
 from simulator.units import BitsPerSecond, transfer_time
 
@@ -47,22 +46,20 @@ class Disks:
         self._env, self._model, self.private = (
             site.env,
             model,
-            not model.shared and model.processes == 1,
+            not model.shared and model.processes == 1 and not site.saves,
         )
-        self._latencies: list[Iterator[float]] = [
-            drawn_ahead(model.latency, site.streams.get("load", rank)) for rank in workers
-        ]
+        self._latencies = Latencies(model.latency, site)
         self._disk = list(site.layout.hosts) if model.shared else list(workers)
         self._free = dict.fromkeys(self._disk, 0.0)  # when a disk has served all that asked, s
 
-    def seconds(self, worker: int, nbytes: float) -> float:
-        """How long the disk is busy with the next read of *worker*."""
-        return next(self._latencies[worker]) + transfer_time(nbytes, self._model.bandwidth)
+    def seconds(self, worker: int, nbytes: float, number: int | None) -> float:
+        """How long the disk is busy with a read or write of *worker*."""
+        return self._latencies.of(worker, number) + transfer_time(nbytes, self._model.bandwidth)
 
-    def read(self, worker: int, nbytes: float) -> Event:
+    def read(self, worker: int, nbytes: float, number: int | None = None) -> Event:
         """Event that fires when *nbytes* have been read, behind those who asked before."""
         now, disk = self._env.now, self._disk[worker]
-        self._free[disk] = max(now, self._free[disk]) + self.seconds(worker, nbytes)
+        self._free[disk] = max(now, self._free[disk]) + self.seconds(worker, nbytes, number)
         event = Activity(self._env, "a disk")
         event.kind = "io"
         event.finish(self._free[disk] - now)

@@ -52,14 +52,21 @@ class Requests:
 
     def __init__(self, site: Site, model: ObjectStore):
         self._env, self._model = site.env, model
-        self._latencies: list[Iterator[float]] = [
-            drawn_ahead(model.latency, site.streams.get("load", rank))
-            for rank in range(site.layout.workers)
-        ]
+        self._loads, self._others = (
+            [
+                drawn_ahead(model.latency, site.streams.get(purpose, rank))
+                for rank in range(site.layout.workers)
+            ]
+            for purpose in ("load", "checkpoint")
+        )
 
-    def seconds(self, worker: int, nbytes: float) -> float:
-        """Seconds until the last of the objects that make up *nbytes* is there."""
-        model, latencies = self._model, self._latencies[worker]
+    def seconds(self, worker: int, nbytes: float, number: int) -> float:
+        """Seconds until the last of the objects that make up the next batch is there."""
+        del number
+        return self._fetched(nbytes, self._loads[worker])
+
+    def _fetched(self, nbytes: float, latencies: Iterator[float]) -> float:
+        model = self._model
         count = math.ceil(nbytes / model.object)
         if not count:
             return 0.0
@@ -69,11 +76,12 @@ class Requests:
             heapreplace(free, free[0] + next(latencies) + transfer)
         return max(free)
 
-    def read(self, worker: int, nbytes: float) -> Event:
+    def read(self, worker: int, nbytes: float, number: int | None = None) -> Event:
         """Event that fires when *nbytes* have been fetched."""
         event = Activity(self._env, "an object store")
         event.kind = "io"
-        event.finish(self.seconds(worker, nbytes))
+        latencies = self._others if number is None else self._loads
+        event.finish(self._fetched(nbytes, latencies[worker]))
         return event
 
     write = read

@@ -21,10 +21,13 @@ from simulator.units import transfer_time
 class Loader(Protocol):
     """A worker's input pipeline: `take` gives the event of the next batch, in order.
 
-    `close` tells that the run has ended.
+    After `restart` the batch that the worker waited for, and did not get, is the next
+    one; `close` tells that the run has ended.
     """
 
     def take(self, batch: Any) -> Event: ...
+
+    def restart(self) -> None: ...
 
     def close(self, end: float) -> None: ...
 
@@ -77,10 +80,14 @@ class Reads:
         Batches of this worker in the first epoch.
     missing
         Share of the bytes that is read again in later epochs, for want of page cache.
+    tensor
+        Bytes of a sample when it is decoded.
     """
 
-    def __init__(self, batch_size: float, sample: float, epoch: float, missing: float):
-        self.batch_size, self._full = batch_size, batch_size * sample
+    def __init__(
+        self, batch_size: float, sample: float, epoch: float, missing: float, tensor: float = 0.0
+    ):
+        self.batch_size, self._full, self.tensor = batch_size, batch_size * sample, tensor
         self._epoch, self._missing = epoch, missing
 
     def nbytes(self, number: int) -> float | None:
@@ -105,7 +112,8 @@ class _Pipeline:
         self._worker, self._env, self._lane, self._store = worker, env, lane, store
         self._processes, self._depth, self._reads = pipeline.processes, pipeline.depth, reads
         self._decode = pipeline.decode * reads.batch_size
-        nbytes = pipeline.tensor * reads.batch_size
+        tensor = reads.tensor if pipeline.tensor is None else pipeline.tensor
+        nbytes = tensor * reads.batch_size
         self._copy = transfer_time(nbytes, rate) if (rate := pipeline.host_to_device) else 0.0
         self._taken = 0  # batches so far
         self._loads, self._waits = array("d"), array("d")  # begin, end, begin, end ...
@@ -124,6 +132,9 @@ class _Pipeline:
         event.kind = "io"
         event.finish(wait, batch)
         return event
+
+    def restart(self) -> None:
+        """Nothing to do where nobody waits for a process."""
 
     def close(self, end: float) -> None:
         """Enter what was loaded until *end* while the worker did not wait for it."""
@@ -149,7 +160,7 @@ class Foreseen(_Pipeline):
         now = self._env.now
         begin = max(self._ended[0], self._freed[0] if self._depth else now)
         nbytes = self._reads.nbytes(self._taken)
-        reading = 0.0 if nbytes is None else self._store.seconds(self._worker, nbytes)
+        reading = 0.0 if nbytes is None else self._store.seconds(self._worker, nbytes, self._taken)
         end = begin + reading + self._decode
         self._ended.append(end)
         self._freed.append(max(now, end))
@@ -186,6 +197,11 @@ class Processes(_Pipeline):
         self._waiting = (number, env.now, batch, event)
         return event
 
+    def restart(self) -> None:
+        """Let the worker ask anew for the batch that it waited for."""
+        if self._waiting is not None:
+            self._asked, self._waiting = self._waiting[0], None
+
     def _event(self) -> Activity:
         event = Activity(self._env, "a batch from storage")
         event.kind = "io"
@@ -198,7 +214,7 @@ class Processes(_Pipeline):
     def _load(self, number: int) -> Generator[Event, Any, None]:
         nbytes = self._reads.nbytes(number)
         if nbytes is not None:
-            yield self._store.read(self._worker, nbytes)
+            yield self._store.read(self._worker, nbytes, number)
         if self._decode:
             yield self._env.timeout(self._decode)
 
@@ -252,6 +268,6 @@ def reads_of_all(workload: Workload, equipment: Equipment, pipeline: InputPipeli
     missing = [max(0.0, 1 - pipeline.page_cache / part) if part else 0.0 for part in nbytes]
     epoch = workload.dataset_samples / total
     return [
-        Reads(batch, workload.sample_nbytes, epoch, missing[host])
+        Reads(batch, workload.sample_nbytes, epoch, missing[host], workload.tensor_nbytes)
         for host, batch in zip(equipment.layout.hosts, equipment.batches, strict=True)
     ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 from simpy.events import Event
 
-from simulator.cluster.randomtimes import DURATIONS, Constant, Random, drawn_ahead
-from simulator.cluster.storage.base import STORAGES, InputPipeline, Site, Store
+from simulator.cluster.randomtimes import DURATIONS, Constant, Random
+from simulator.cluster.storage.base import STORAGES, InputPipeline, Latencies, Site, Store
 from simulator.engine import Activity
 from simulator.units import BitsPerSecond
 
@@ -46,35 +46,30 @@ class FileServer:
         assert site.node is not None
         self._env, self._network, self._node = site.env, site.network, site.node
         self._hosts = [site.network.router.host[node] for node in site.nodes]
-        self._latencies: list[Iterator[float]] = [
-            drawn_ahead(model.latency, site.streams.get("load", rank))
-            for rank in range(site.layout.workers)
-        ]
+        self._latencies = Latencies(model.latency, site)
 
-    def seconds(self, worker: int, nbytes: float) -> float:
+    def seconds(self, worker: int, nbytes: float, number: int) -> float:
         """Nobody knows: everybody is on the same links."""
         raise NotImplementedError
 
-    def read(self, worker: int, nbytes: float) -> Event:
+    def read(self, worker: int, nbytes: float, number: int | None = None) -> Event:
         """Event that fires when *nbytes* have arrived at the host of *worker*."""
         return self._after_latency(
-            worker,
-            nbytes,
+            self._latencies.of(worker, number),
             lambda: self._network.send(self._node, self._hosts[worker], nbytes, "read"),
         )
 
     def write(self, worker: int, nbytes: float) -> Event:
         """Event that fires when *nbytes* have arrived at the server."""
         return self._after_latency(
-            worker,
-            nbytes,
+            self._latencies.of(worker, None),
             lambda: self._network.send(self._hosts[worker], self._node, nbytes, "write"),
         )
 
-    def _after_latency(self, worker: int, nbytes: float, begin: Callable[[], Event]) -> Event:
+    def _after_latency(self, latency: float, begin: Callable[[], Event]) -> Event:
         event = Activity(self._env, "the shared file system")
         event.kind = "io"
-        self._env.service(self._carry(next(self._latencies[worker]), begin, event))
+        self._env.service(self._carry(latency, begin, event))
         return event
 
     def _carry(

@@ -17,7 +17,21 @@ from simulator.errors import InvalidInput
 from simulator.units import Duration, Seconds
 
 Common = Literal["worker", "host", "all"]
+LEAST = 1e-4  # s
+MOST_PAUSE = 0.99  # of a period
 Slower = Annotated[float, Gt(0), Le(1e6)]
+
+
+def not_too_short(name: str, seconds: float) -> None:
+    """Refuse times so short that a step would have millions of episodes.
+
+    Raises
+    ------
+    InvalidInput
+        If *seconds* are less than `LEAST`.
+    """
+    if seconds < LEAST:
+        raise InvalidInput(f"{name} is {seconds:g} s; the least that can be simulated is {LEAST} s")
 
 
 def _stream_index(layout: Layout, common: Common, worker: int) -> int:
@@ -38,6 +52,12 @@ class Markov(SomeOrAll):
     slow: Duration = 10.0
     factor: Slower = 2.0
     common: Common = "worker"
+
+    def check_on(self, layout: Layout) -> None:
+        """Refuse who is not there, and episodes too short to be followed."""
+        super().check_on(layout)
+        not_too_short("normal", self.normal)
+        not_too_short("slow", self.slow)
 
     def bind(self, layout: Layout, rng: Rng) -> Slowdown:
         chosen = dict.fromkeys(self.chosen(layout, rng()))
@@ -80,9 +100,11 @@ class Periodic(SomeOrAll):
     def check_on(self, layout: Layout) -> None:
         """Refuse pauses that leave no time to work."""
         super().check_on(layout)
-        if self.duration >= self.period:
+        not_too_short("period", self.period)
+        if self.duration > MOST_PAUSE * self.period:
             raise InvalidInput(
-                f"duration is {self.duration:g} s, not less than the period of {self.period:g} s"
+                f"duration is {self.duration:g} s; it must be at most {MOST_PAUSE} of the period "
+                f"of {self.period:g} s, so that there is time to work"
             )
 
     def bind(self, layout: Layout, rng: Rng) -> Slowdown:
