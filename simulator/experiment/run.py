@@ -14,6 +14,8 @@ from threadpoolctl import threadpool_limits
 
 import topologies
 from simulator.cluster import Cluster, ComputeModel, Job, Progress, StopRule, equip
+from simulator.cluster.computetime import OfDevice
+from simulator.cluster.devices import figure_for
 from simulator.engine import Clock, Stalled, Streams, Trace
 from simulator.experiment.hardware import (
     STORAGE,
@@ -54,10 +56,9 @@ def run(scenario: Scenario, *, stack_limit: int | None = None) -> Result:
     # One BLAS thread: the products are small, and more threads make them slower.
     with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"), rare_collection():
         cluster, ignored = build(scenario, stack_limit)
-        status, warnings = (
-            "completed",
-            [*_ignored(scenario, ignored), *_misplaced(scenario, cluster)],
-        )
+        status = "completed"
+        warnings = _ignored(scenario, ignored) + _misplaced(scenario, cluster)
+        warnings += _borrowed(scenario, cluster)
         try:
             cluster.run(list(scenario.algorithm.processes(cluster)))
         except Stalled as stalled:
@@ -164,6 +165,28 @@ def _ignored(scenario: Scenario, names: tuple[str, ...]) -> list[str]:
     ]
 
 
+def figures_of(scenario: Scenario, cluster: Cluster) -> dict[str, dict[str, Any]]:
+    """The published throughput that the times of each device follow from."""
+    workload = scenario.workload
+    compute = workload.compute
+    if not isinstance(compute, OfDevice) or compute.sustained or workload.layers is not None:
+        return {}
+    return {
+        device: figure_for(workload.network(), device, workload.precision)._asdict()
+        for device in dict.fromkeys(cluster.equipment.devices)
+    }
+
+
+def _borrowed(scenario: Scenario, cluster: Cluster) -> list[str]:
+    """Devices whose figure is that of another network."""
+    return [
+        f"no figure for {scenario.workload.preset} on {device}: it is as fast there, in FLOP/s, as "
+        f"{figure['network']} ({figure['samples_per_s']:g} samples/s in {figure['precision']})"
+        for device, figure in figures_of(scenario, cluster).items()
+        if figure["network"] != scenario.workload.preset
+    ]
+
+
 def _misplaced(scenario: Scenario, cluster: Cluster) -> list[str]:
     if not scenario.storage.attached or STORAGE in cluster.network.router.graph:
         return []
@@ -191,6 +214,7 @@ def _result(
     details: dict[str, Any] = {
         "specification": scenario.algorithm.specification,
         "ignored_settings": [f"learning.optimizer.{name}" for name in ignored],
+        "figures": figures_of(scenario, cluster),
         "all_reduce": {
             group.name: choice for group in cluster.groups for choice in group.choices.values()
         },

@@ -13,6 +13,7 @@ from simulator.cluster.presets import PRESETS, architecture
 from simulator.cluster.workload import LayerFile, Part, ready_times
 from simulator.errors import DataError, InvalidInput, ScenarioError
 from simulator.experiment.loading import load
+from tests.make import simulate
 
 FIGURES = [(device, figure) for device, made in DEVICES.items() for figure in made.figures]
 
@@ -286,3 +287,16 @@ def test_bad_files_are_refused_with_their_line(folder, settings, content, messag
     place, path, rest = refusal(settings, folder).split(": ", 2)
     assert (place[:8], path) == ("x.yaml:2", f"workload.{setting}")
     assert rest.startswith(message)
+
+
+def test_the_figure_that_times_follow_from_is_told():
+    """In the manifest's details always, in a warning where it is another network's."""
+    own = simulate(workload={"compute": {"kind": "device"}, "device": "k80"})
+    assert own.details["figures"]["k80"]["samples_per_s"] == 51.9
+    assert not own.warnings
+    borrowed = simulate(workload={"compute": {"kind": "device"}, "preset": "alexnet"})
+    assert borrowed.warnings == (
+        "no figure for alexnet on v100: it is as fast there, in FLOP/s, as resnet50 "
+        "(384 samples/s in fp32)",
+    )
+    assert simulate().details["figures"] == {}
