@@ -206,7 +206,7 @@ class Worker:
     def abort(self) -> float | None:
         """Abort the computation that is under way; the seconds it takes at full speed."""
         gradient = self._computing
-        if gradient is None or gradient.callbacks is None:
+        if gradient is None or gradient.callbacks is None or not self.lane.is_alive():
             return None
         gradient.withdraw()
         self.lane.cut(self._gradients.env.now)
@@ -222,6 +222,7 @@ class Worker:
         self.params, self.state = frozen(params), state
         self.first_step = self.finished = self._requested = first_step
         self._step_start = self._gradients.env.now
+        self._computing = None
         self.loader.restart()
 
     def _remembering(self, params: Params, grad: Params, state: State) -> tuple[Params, State]:

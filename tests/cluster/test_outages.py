@@ -111,6 +111,27 @@ def test_a_loss_while_steps_are_repeated_begins_the_way_back_anew():
     assert row == (1, 1.2, pytest.approx(4.0 + 1.2), pytest.approx(1.2))
 
 
+def test_a_short_loss_on_the_way_back_does_not_end_it_early():
+    """Lost again for a moment while it repeats 1.2 s: it repeats them from the beginning."""
+    losses = [timed(1.0, workers=[1], away=1.0), timed(2.5, workers=[1], away=0.0)]
+    result = failing(losses)
+    (row,) = outages(result)
+    assert row == (1, 1.0, pytest.approx(2.5 + 1.0), pytest.approx(1.0))
+    assert ends(result, 1)[1] == pytest.approx(3.5 + STEP)
+
+
+def test_one_who_has_left_for_good_computes_nothing_when_it_is_lost_again():
+    """Asynchronous: back when no step is left, and lost once more before the others have ended."""
+    more = QUIET | {"stop": {"steps": 1}}
+    losses = [timed(0.3, workers=[1], away=1.5), timed(2.0, workers=[1], away=0.01)]
+    slow = [{"kind": "slow-workers", "workers": 2, "factor": 6}]
+    result = failing(losses, kind="async-ps", more=more | {"stragglers": slow})
+    end = result.summary["simulated_time_s"]
+    assert end > 2.5
+    assert len(ends(result, 0)) == 2  # it took the step that was given back
+    assert spent(result, 1, "compute") == pytest.approx(0.3)
+
+
 def test_who_begins_anew_repeats_all_that_was_done_since_the_checkpoint():
     """Without waiting, work goes on while somebody is away; the last loss says how much it was."""
     losses = [timed(0.2, workers=[0]), timed(4 * STEP + 0.1, workers=[1, 2], away=1.0)]

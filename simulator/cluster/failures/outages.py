@@ -133,7 +133,7 @@ class Outages:
         if self.shrinks and lost and not self._living():
             self._keep_vigil(manned=False)
             self._let_one_begin()
-        self._barren += len(lost)
+        self._barren += 1
         if self._barren > MOST_BARREN:
             raise Stalled(
                 f"{self._barren:,} losses since a step was last finished, by {self._env.now:g} s: "
@@ -216,8 +216,9 @@ class Outages:
             self._joining.append(rank)
             self._let_one_begin()
         else:
+            unharmed = self._unharmed(rank)
             yield from self._redo(rank, self._lost_at[rank])
-            if not self._losses[rank]:
+            if unharmed():
                 self._revive(rank)
 
     def _let_one_begin(self) -> None:
