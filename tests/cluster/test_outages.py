@@ -294,3 +294,33 @@ def test_a_rooted_collective_cannot_go_on_without_its_root():
         group.leave(0)
     with pytest.raises(GroupError, match=r"has no rank 3; its ranks are 0\.\.2"):
         group.mean(3, np.zeros(2))
+
+
+def test_a_collective_waits_for_every_lost_rank_before_it_is_done_anew():
+    lost = COMPUTE + 0.5 * T_AR
+    losses = [timed(lost, workers=[1], away=0.5), timed(lost, workers=[2], away=2.0)]
+    result = failing(losses)
+    last = max(back for _, _, back, _ in outages(result))
+    assert ends(result)[0] == pytest.approx(last + T_AR)
+
+
+def test_workers_that_average_now_and_then_join_at_an_average():
+    more = QUIET | {"stop": {"steps": 24}, "algorithm": {"kind": "local-sgd", "period": 4}}
+    failures = {"on_loss": "shrink", "restart": 0.1, "losses": [timed(2.2, workers=[1])]}
+    result = simulate(**more, failures=failures)
+    ((_, lost, back, _),) = outages(result)
+    average = [end for step, end in enumerate(ends(result)) if (step + 1) % 4 == 0]
+    assert back == next(end for end in average if end > lost + 0.1)
+
+
+def test_nobody_left_and_lost_again_for_ever_ends():
+    """Without a checkpoint there is soon more to repeat than anybody lives."""
+    more = QUIET | {
+        "topology": QUIET["topology"] | {"hosts": 2},
+        "workload": QUIET["workload"] | {"gradient": 1e3, "compute": 1.0},
+        "stop": {"steps": 60},
+    }
+    losses = [{"kind": "random", "mtbf": 2.0}]
+    result = failing(losses, on_loss="shrink", restart=0.01, more=more)
+    assert result.summary["status"] == "stalled"
+    assert "lost again before they have repeated" in result.warnings[0]
