@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 def text(name: object) -> str:
     """*name* as matplotlib should show it: no mathematics in it.
@@ -10,3 +16,10 @@ def text(name: object) -> str:
     'a\\\\$b\\\\$'
     """
     return str(name).replace("$", r"\$")
+
+
+def legend(figure: Figure, ax: Axes) -> None:
+    """A legend below all axes, of what *ax* shows."""
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))

@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from analysis.errors import ResultError
-from analysis.labels import text
+from analysis.labels import legend, text
 from analysis.load import Run
-from analysis.metrics import grouped
-from analysis.timeline import MAX_WORKERS
+from analysis.timeline import MAX_WORKERS, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PARTS = {"present": "#56B4E9", "away": "#DDDDDD", "repeating lost steps": "#D55E00"}
-MAX_PANELS = 6
 
 
 def outages(run: Run, ax: Axes) -> Axes:
@@ -53,18 +51,12 @@ def all_outages(runs: Sequence[Run], figure: Figure, by: str) -> None:
     able = [run for run in runs if run.has("outages")]
     if not able:
         raise ResultError("no run has a table 'outages'; its scenario has no failures.losses")
-    groups = grouped(able, by)
-    fewest = min(workers for _, workers in groups)
-    shown = [(name, one[0]) for (name, workers), one in groups.items() if workers == fewest]
-    shown = shown[:MAX_PANELS]
-    figure.set_size_inches(7.0, len(shown) * (0.7 + 0.16 * min(fewest, MAX_WORKERS)) + 0.5)
-    axes = figure.subplots(len(shown), 1, squeeze=False, sharex=True)[:, 0]
-    for ax, (name, run) in zip(axes, shown, strict=True):
+    end = 0.0
+    for ax, name, run in panels(able, figure, by):
         outages(run, ax)
+        end = max(end, run.summary["simulated_time_s"])
         count = len(run.table("outages"))
         losses = "1 loss" if count == 1 else f"{count} losses"
-        ax.set_title(f"{text(name)}, {fewest} workers: {losses}", loc="left")
-    axes[-1].set_xlim(0, max(run.summary["simulated_time_s"] for _, run in shown))
-    axes[-1].set_xlabel("simulated time (s)")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(PARTS))
+        ax.set_title(f"{text(name)}, {run.summary['workers']} workers: {losses}", loc="left")
+    figure.axes[-1].set_xlim(0, end)
+    legend(figure, figure.axes[0])

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.errors import ResultError
-from analysis.labels import text
+from analysis.labels import legend, text
 from analysis.links import heat_map, over_time
 from analysis.load import Run
 from analysis.metrics import PARTS, grouped
 from analysis.outages import all_outages
-from analysis.timeline import COLOURS, STEPS, timeline
+from analysis.timeline import COLOURS, STEPS, panels, timeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +80,7 @@ def curves(runs: Sequence[Run], y: str, figure: Figure, by: str) -> None:
             else:
                 ax.set_yscale("log")
         axes[row, 0].set_ylabel(LABELS[y])
-    _legend(figure, axes[0, 0])
+    legend(figure, axes[0, 0])
 
 
 def spread(values: list[int], most: int) -> list[int]:
@@ -103,12 +103,6 @@ def _target_line(runs: Sequence[Run], ax: Axes) -> None:
     targets = {run.summary["target_accuracy"] for run in runs} - {None}
     for target in sorted(targets):
         ax.axhline(target, color="0.4", linestyle="--", linewidth=0.8)
-
-
-def _legend(figure: Figure, ax: Axes) -> None:
-    handles, labels = ax.get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
 
 
 def loss(runs: Sequence[Run], figure: Figure, by: str) -> None:
@@ -157,7 +151,7 @@ def target(runs: Sequence[Run], figure: Figure, by: str) -> None:
         ax.text(0.5, 0.5, "no run reached its target", ha="center", transform=ax.transAxes)
     elif missed:
         ax.set_title("not always reached: " + ",\n".join(missed), fontsize="small", loc="left")
-    _legend(figure, ax)
+    legend(figure, ax)
 
 
 def breakdown(runs: Sequence[Run], figure: Figure, by: str) -> None:
@@ -189,25 +183,18 @@ def breakdown(runs: Sequence[Run], figure: Figure, by: str) -> None:
     ax.set_xticks(range(len(groups)), labels, rotation=60, ha="right", rotation_mode="anchor")
     ax.set_ylabel("time of a worker per step (s)")
     ax.grid(axis="x", visible=False)
-    _legend(figure, ax)
+    legend(figure, ax)
 
 
 def lanes(runs: Sequence[Run], figure: Figure, by: str) -> None:
     """Timelines of the first steps, one panel per candidate at the fewest workers."""
-    groups = grouped(runs, by)
-    fewest = min(workers for _, workers in groups)
-    shown = [
-        (name, members[0]) for (name, workers), members in groups.items() if workers == fewest
-    ][:6]
-    rows = min(fewest, 16)
-    figure.set_size_inches(7.0, len(shown) * (0.7 + 0.16 * rows) + 0.5)
-    axes = figure.subplots(len(shown), 1, squeeze=False, sharex=True)[:, 0]
-    for ax, (name, run) in zip(axes, shown, strict=True):
+    for ax, name, run in panels(runs, figure, by):
         timeline(run, ax)
-        ax.set_title(f"{text(name)}, {fewest} workers: the first {STEPS} steps", loc="left")
+        workers = run.summary["workers"]
+        ax.set_title(f"{text(name)}, {workers} workers: the first {STEPS} steps", loc="left")
+    axes = figure.axes
     axes[-1].set_xlim(0, max(ax.dataLim.x1 for ax in axes))  # all share it
-    axes[-1].set_xlabel("simulated time (s)")
-    _legend(figure, axes[0])
+    legend(figure, axes[0])
 
 
 DRAW: dict[str, Callable[[Sequence[Run], Figure, str], None]] = {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analysis.load import Run
+from analysis.metrics import grouped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLOURS = {"compute": "#0072B2", "io": "#E69F00", "communication": "#009E73", "idle": "#DDDDDD"}
 HEIGHTS = {
@@ -20,6 +23,7 @@ HEIGHTS = {
 }
 STEPS = 6
 MAX_WORKERS = 16
+MAX_PANELS = 6
 
 
 def timeline(run: Run, ax: Axes) -> Axes:
@@ -52,3 +56,17 @@ def timeline(run: Run, ax: Axes) -> Axes:
     ax.set_xlim(0, until)
     ax.grid(axis="y", visible=False)
     return ax
+
+
+def panels(runs: Sequence[Run], figure: Figure, by: str) -> Iterator[tuple[Axes, str, Run]]:
+    """A panel for each candidate's first seed at the fewest workers, over a common time."""
+    groups = grouped(runs, by)
+    fewest = min(workers for _, workers in groups)
+    shown = [(name, one[0]) for (name, workers), one in groups.items() if workers == fewest]
+    shown = shown[:MAX_PANELS]
+    rows = min(fewest, MAX_WORKERS)
+    figure.set_size_inches(7.0, len(shown) * (0.7 + 0.16 * rows) + 0.5)
+    axes = figure.subplots(len(shown), 1, squeeze=False, sharex=True)[:, 0]
+    axes[-1].set_xlabel("simulated time (s)")
+    for ax, (name, run) in zip(axes, shown, strict=True):
+        yield ax, name, run

@@ -4,7 +4,8 @@
 
     SimulatorError
     ├── InvalidInput          what the user gave does not say what to run (exit code 2)
-    │   ├── QuantityError     a number with a unit that cannot be read
+    │   ├── SettingError      a setting whose text means nothing
+    │   │   └── QuantityError a number with a unit that cannot be read
     │   ├── ScenarioError     one or more located problems of a scenario
     │   ├── TopologyError     a graph that is no cluster
     │   ├── DataError         a data set that cannot be learned from
@@ -28,7 +29,11 @@ class InvalidInput(SimulatorError):
     """The input is at fault, not the program; the message names the place and the remedy."""
 
 
-class QuantityError(InvalidInput, ValueError):
+class SettingError(InvalidInput, ValueError):
+    """A setting whose text means nothing: an unknown name, numbers that are none."""
+
+
+class QuantityError(SettingError):
     """A quantity that cannot be read: unknown unit, wrong dimension, negative or not finite."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from simulator.errors import InvalidInput, printable, suggestion
+from simulator.errors import SettingError, printable, suggestion
 
 Part = TypeVar("Part")
 Registered = TypeVar("Registered", bound=type[Any])
@@ -78,7 +78,9 @@ class Name:
 
     def read(self, value: Any) -> Any:
         if isinstance(value, str) and value not in self.known:
-            raise UnknownName(f"no {self.noun} {printable(value)}; {suggestion(value, self.known)}")
+            raise SettingError(
+                f"no {self.noun} {printable(value)}; {suggestion(value, self.known)}"
+            )
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
@@ -88,10 +90,6 @@ class Name:
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         return {"type": "string", "enum": list(self.known)}
-
-
-class UnknownName(InvalidInput, ValueError):
-    """A name that stands for nothing."""
 
 
 @runtime_checkable

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
+from simulator.errors import ScenarioError
 from simulator.experiment.document import Document
-from simulator.experiment.loading import check
+from simulator.experiment.loading import check, load
 from simulator.experiment.run import build, run
 
 SMALL = {
@@ -48,3 +51,11 @@ def played(stack_limit=None, **changes):
     cluster, _ = build(made, stack_limit)
     cluster.run(list(made.algorithm.processes(cluster)))
     return cluster
+
+
+def refusal(text, folder):
+    """What is wrong with the scenario *text*, as ``x.yaml`` in *folder*."""
+    (folder / "x.yaml").write_text(text)
+    with pytest.raises(ScenarioError) as caught:
+        load(folder / "x.yaml")
+    return str(caught.value).replace(f"{folder}/", "")

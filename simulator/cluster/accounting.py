@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from simpy.events import Condition, Event
-from simpy.events import Process as BaseProcess
 
 from simulator.engine import Activity, Table, Watched
 from simulator.engine.deferred import Interval
@@ -35,7 +34,7 @@ class Lane:
 
     def __init__(self, spans: Table, worker: int, lane: str):
         self.cursor = 0.0
-        self.process: BaseProcess | None = None
+        self.process: Watched | None = None
         self._spans, self._append, self._row = spans, spans.append, spans.row
         self._worker, self._lane = worker, LANES.index(lane)
 
@@ -96,7 +95,7 @@ class Lane:
     def hold(self, now: float) -> bool:
         """Let the process stand still; False if it has ended, or stands still already."""
         process = self.process
-        if not isinstance(process, Watched) or not process.is_alive or process.held is not None:
+        if process is None or not process.is_alive or process.held is not None:
             return False
         self.close(now)
         process.hold()
@@ -105,7 +104,7 @@ class Lane:
     def release(self, now: float) -> bool:
         """Let the process go on; the time since `hold` was idle.  False if it did not stand."""
         process = self.process
-        if not isinstance(process, Watched) or not process.is_alive or process.held is None:
+        if process is None or not process.is_alive or process.held is None:
             return False
         self.fill(IDLE, now)
         process.release()
@@ -113,10 +112,8 @@ class Lane:
 
     def kill(self, now: float) -> None:
         """End the process, if it is still alive."""
-        if self.is_alive():
-            assert isinstance(self.process, Watched)
-            if self.process.held is None:
-                self.close(now)
+        if self.process is not None and self.process.is_alive:
+            self.close(now)
             self.process.kill()
 
     def is_alive(self) -> bool:
@@ -126,7 +123,7 @@ class Lane:
     def close(self, end: float) -> None:
         """Account for the rest of a run that ended at *end*, perhaps in mid-air."""
         process = self.process
-        if process is not None and process.is_alive and getattr(process, "held", None) is None:
+        if process is not None and process.is_alive and process.held is None:
             waiting = process.target
             self._blocked(waiting, self._busy(waiting), end)
         else:

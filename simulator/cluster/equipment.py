@@ -70,7 +70,7 @@ class Equipment:
 
 
 def by_host(hosts: Sequence[HostSettings]) -> dict[int, HostSettings]:
-    """What each host has that is named; of several entries the last counts."""
+    """What each host has that is named; nobody is in two entries."""
     return {number: one for one in hosts for number in one.hosts}
 
 
@@ -88,7 +88,7 @@ def equip(
     workload
         The full-size job.
     hosts
-        What some hosts have; of several entries for one host the last counts.
+        What some hosts have.
     layout
         Who sits where.
     small_batch

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 from annotated_types import Ge, Le
 
-from simulator.errors import InvalidInput, printable
+from simulator.errors import InvalidInput, SettingError, printable
 
 LARGEST_NUMBER = 10_000_000
 
@@ -39,7 +39,13 @@ class Layout:
 
     def numbers(self, of: Of) -> tuple[int, ...]:
         """For every worker its own number, its host's or its rack's."""
-        return {"workers": tuple(range(self.workers)), "hosts": self.hosts, "racks": self.racks}[of]
+        if of == "workers":
+            return tuple(range(self.workers))
+        return self.hosts if of == "hosts" else self.racks
+
+    def count(self, of: Of) -> int:
+        """How many workers, hosts or racks there are."""
+        return max(self.numbers(of)) + 1
 
     def on_host(self, host: int) -> list[int]:
         """Ranks of the workers on *host*."""
@@ -63,16 +69,12 @@ def read_numbers(value: Any) -> Any:
     for part in value.split(","):
         first, dash, last = (piece.strip() for piece in part.partition("-"))
         if not (first.isdecimal() and (last.isdecimal() if dash else not last)):
-            raise InvalidNumbers(f"{printable(value)} names nothing; expected such as '0-3, 8'")
+            raise SettingError(f"{printable(value)} names nothing; expected such as '0-3, 8'")
         begin, end = int(first), int(last or first)
         if not begin <= end <= LARGEST_NUMBER:
-            raise InvalidNumbers(f"{printable(value)}: {begin}-{end} is no range")
+            raise SettingError(f"{printable(value)}: {begin}-{end} is no range")
         found += range(begin, end + 1)
     return tuple(dict.fromkeys(found))
-
-
-class InvalidNumbers(InvalidInput, ValueError):
-    """Text that names no numbers."""
 
 
 class _Numbers:
@@ -139,10 +141,9 @@ class Some:
                 f"give exactly one of {', '.join(choices)}; given: {', '.join(given) or 'none'}"
             )
         for of in ("workers", "hosts", "racks"):
-            count = max(layout.numbers(of)) + 1
-            if problem := misnumbered(getattr(self, of) or (), count, of[:-1]):
+            if problem := misnumbered(getattr(self, of) or (), layout.count(of), of[:-1]):
                 raise InvalidInput(problem)
-        units = max(layout.numbers(self.of)) + 1
+        units = layout.count(self.of)
         if (self.count or 0) > units:
             raise InvalidInput(f"count is {self.count} but there are only {units} {self.of}")
 
@@ -152,7 +153,7 @@ class Some:
             wanted = getattr(self, of)
             if wanted is not None:
                 return ranks_of(layout, of, wanted)
-        units = max(layout.numbers(self.of)) + 1
+        units = layout.count(self.of)
         share = self.fraction or 0.0
         count = self.count if self.count is not None else max(round(share * units), share > 0)
         return ranks_of(layout, self.of, rng.permutation(units)[:count].tolist())

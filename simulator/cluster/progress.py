@@ -126,11 +126,6 @@ class Progress:
         self._tickets -= 1
         return True
 
-    @property
-    def not_taken(self) -> int:
-        """Steps that nobody has drawn, or that were given back when nobody was there."""
-        return 0 if self._lock_step else self._tickets or 0
-
     def leave(self, step: int) -> None:
         """A worker of a run in lock step will not finish *step* and later ones."""
         self._expected.append((step, -1))
@@ -145,8 +140,12 @@ class Progress:
     def _complete_step(self, step: int) -> None:
         """Count *step* if all who take it have finished it."""
         finished = self._finished[step]
-        if len(finished) == sum(change for first, change in self._expected if first <= step):
+        expected = sum(change for first, change in self._expected if first <= step)
+        if len(finished) == expected:
             del self._finished[step]
+            # Steps are completed in order: what has changed until now is settled.
+            later = [change for change in self._expected if change[0] > step]
+            self._expected = [(0, expected), *later]
             self._complete += sum(finished)
             self._evaluate_soon()
 
@@ -159,7 +158,7 @@ class Progress:
         elif self._lock_step:  # whole steps of all workers count
             finished = self._finished.setdefault(step, [])
             finished.append(self._batches[worker])
-            if len(finished) == self._workers or len(self._expected) > 1:
+            if len(finished) == self._expected[0][1] or len(self._expected) > 1:
                 self._complete_step(step)
         else:
             self._complete += self._batches[worker]

@@ -10,8 +10,8 @@ from simpy.events import Event
 
 from simulator.cluster.accounting import COMPUTE, Lane
 from simulator.cluster.job import Params
-from simulator.cluster.storage import Loader
-from simulator.engine import Activity, Batch, Deferred
+from simulator.cluster.storage import Loader, Transfer
+from simulator.engine import Batch, Deferred
 from simulator.engine.values import frozen
 from simulator.errors import SimulatorError
 from simulator.learning import Minibatch, State
@@ -130,8 +130,7 @@ class Worker:
 
     def _after_saving(self, loading: Event) -> Event:
         """*loading*, but not before the checkpoint has been written."""
-        both = Activity(self._gradients.env, "a checkpoint to be written")
-        both.kind = "io"
+        both = Transfer(self._gradients.env, "a checkpoint to be written")
         missing = [one for one in (self.saving, loading) if one and one.callbacks is not None]
         count = len(missing)
 

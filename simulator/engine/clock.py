@@ -41,28 +41,28 @@ class Clock(simpy.Environment):
 
     def __init__(self) -> None:
         super().__init__()
-        self._work: dict[Process, str] = {}
+        self._work: dict[Watched, str] = {}
         self._stop = False
         self._lulls = 0
         self.deadline = math.inf
 
-    def work(self, generator: Generator[Event, Any, Any], name: str) -> Process:
+    def work(self, generator: Generator[Event, Any, Any], name: str) -> Watched:
         """Start a process that must end before the run does."""
         process = Watched(self, generator)
         self._work[process] = name
         process.callbacks.append(self._finish)
         return process
 
-    def rename(self, process: Process, name: str) -> None:
+    def rename(self, process: Watched, name: str) -> None:
         """Let a process of work be called *name*."""
         if process in self._work:
             self._work[process] = name
 
-    def excuse(self, process: Process) -> None:
+    def excuse(self, process: Watched) -> None:
         """Let the run end without *process*, until it is work again."""
         self._work.pop(process, None)
 
-    def recall(self, process: Process, name: str) -> None:
+    def recall(self, process: Watched, name: str) -> None:
         """Let *process*, which was excused, be work again."""
         self._work[process] = name
 
@@ -145,10 +145,8 @@ class Clock(simpy.Environment):
     def _report(self) -> str:
         lines = [f"nothing happens after {self.now:g} s, but {len(self._work)} processes wait:"]
         for process, name in self._work.items():
-            down = getattr(process, "held", None) is not None
-            lines.append(
-                f"  {name} {'is down' if down else f'waits for {describe(process.target)}'}"
-            )
+            waits = f"waits for {describe(process.target)}"
+            lines.append(f"  {name} {waits if process.held is None else 'is down'}")
         return "\n".join(lines[:21] + [f"  ... and {len(lines) - 21} more"] * (len(lines) > 21))
 
 

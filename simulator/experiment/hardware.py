@@ -33,7 +33,7 @@ def graph_of(scenario: Scenario) -> nx.Graph[str]:
     if scenario.storage.attached:
         node = topologies.attach(graph, STORAGE, "storage")
         if node == STORAGE:
-            for edge in _edges(graph, STORAGE):
+            for edge in _network_edges(graph, STORAGE):
                 edge["bandwidth"] = getattr(scenario.storage, "bandwidth")  # noqa: B009
     _equip_links(graph, scenario.hosts)
     topologies.check(graph)
@@ -61,14 +61,6 @@ def _first_host(graph: nx.Graph[str]) -> str:
     return (nodes_of_kind(graph, "host") or topologies.worker_nodes(graph))[0]
 
 
-def _edges(graph: nx.Graph[str], node: str) -> list[dict[str, Any]]:
-    """Attributes of all links of *node*, in both directions."""
-    edges = [dict_ for _, _, dict_ in graph.edges(node, data=True)]
-    if graph.is_directed():
-        edges += [dict_ for _, _, dict_ in graph.in_edges(node, data=True)]
-    return edges
-
-
 def network_links(graph: nx.Graph[str], host: str) -> list[str]:
     """Neighbours of a host that are not its own GPUs."""
     return [other for other in graph.adj[host] if graph.nodes[other]["kind"] != "worker"]
@@ -90,7 +82,7 @@ def _equip_links(graph: nx.Graph[str], hosts: Sequence[HostSettings]) -> None:
 
 
 def _network_edges(graph: nx.Graph[str], host: str) -> Iterator[dict[str, Any]]:
-    """Attributes of a host's links to the network, in both directions."""
+    """Attributes of the links of a host, or of storage, to the network, in both directions."""
     for other in network_links(graph, host):
         for u, v in ((host, other), (other, host)):
             if graph.has_edge(u, v):

@@ -67,10 +67,6 @@ def run(scenario: Scenario, *, stack_limit: int | None = None) -> Result:
         warnings += getattr(cluster.network, "remarks", ())
         if cluster.outages is not None:
             warnings += cluster.outages.notes
-            if status == "completed" and (left := cluster.progress.not_taken):
-                warnings.append(
-                    f"{left} worker-steps of lost workers were not taken: the others had ended"
-                )
         return _result(scenario, cluster, status, ignored, warnings)
 
 

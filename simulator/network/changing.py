@@ -8,12 +8,12 @@ from typing import Any
 
 from simpy.events import Event
 
-from simulator.engine import Activity, Deferred, in_order
+from simulator.engine import Activity, Deferred
 from simulator.engine.deferred import Interval
 from simulator.engine.values import frozen
 from simulator.errors import GroupError
 from simulator.network.fabric import Network, Play
-from simulator.network.group import Choices, Combine, Group
+from simulator.network.group import Call, Choices, Combine, Group, What
 
 ROOTED = ("reduce", "broadcast")
 
@@ -100,10 +100,7 @@ class ChangingGroup(Group):
             call.over = partial(self._under_way.pop, number)
             self._under_way[number] = call
         elif call.what != what:
-            raise GroupError(
-                f"call {number} of group {self.name!r}: rank {rank} asks for {what}, "
-                f"others for {call.what}"
-            )
+            raise self._disagreement(call, what, number, rank)
         return call.take_part(rank, value)
 
     def play_of(self, members: Sequence[int], call: ChangingCall) -> Play:
@@ -115,12 +112,7 @@ class ChangingGroup(Group):
             planner = Group(self.network, nodes, self.nbytes, self.name, self._how)
             self._planners[key] = planner
             planner.choices = self.choices
-        kind, nbytes, shape = call.what
-        rooted = kind == "reduce"
-        prepared = planner._plan(kind, nbytes, shape)
-        return self.network.play(
-            prepared, kind, lambda r: call.value() if r == 0 or not rooted else None
-        )
+        return planner.begin(call)
 
 
 class Outcome(Activity):
@@ -139,45 +131,34 @@ class Outcome(Activity):
         self._busy, self.attempt = busy, None
 
 
-class ChangingCall:
+class ChangingCall(Call):
     """One collective of a changing group, which may have to be played several times."""
 
     def __init__(
         self,
         group: ChangingGroup,
-        what: tuple[str, float, str],
+        what: What,
         members: Sequence[int],
         combine: Combine,
         entered: Callable[[], None],
     ):
-        self.what = what
+        super().__init__(combine, what)
         self.over: Callable[[], Any]  # what to do when all have left
-        self._group, self._members, self._combine = group, list(members), combine
-        self._tell = entered
-        self._parts: dict[int, Any] = {}
+        self._group, self._members, self._tell = group, list(members), entered
         self._outcomes: dict[int, Outcome] = {}  # of those who have not left
         self._entered: dict[int, None] = {}
         self._broken: dict[int, None] = {}  # lost ranks that it waits for
         self._attempt = 0
-        self._known, self._value = False, None
-        self._play = group.play_of(self._members, self)
-
-    def value(self) -> Any:
-        """What comes of it; the same in every attempt."""
-        if not self._known:
-            given = [self._parts[rank] for rank in sorted(self._parts)]
-            self._value = self._combine(in_order([part for part in given if part is not None]))
-            self._known, self._parts = True, {}
-        return self._value
+        self.play = group.play_of(self._members, self)
 
     def take_part(self, rank: int, value: Any) -> Event:
         """*rank* gives *value* and gets what it waits for."""
         outcome = self._outcomes[rank] = Outcome(self._group.network.env, self._label(rank))
         if isinstance(value, Deferred):
-            self._parts[rank] = value
+            self.parts[rank] = value
             value.hand_over(lambda _: self._enter(rank))
         else:
-            self._parts[rank] = frozen(value)
+            self.parts[rank] = frozen(value)
             self._enter(rank)
         return outcome
 
@@ -197,12 +178,12 @@ class ChangingCall:
 
     def _enter_play(self, rank: int) -> None:
         place = self._members.index(rank)
-        event = self._play.wait(place)
+        event = self.play.wait(place)
         if rank in self._outcomes and isinstance(event, Activity):
             self._outcomes[rank].attempt = event
         assert event.callbacks is not None
         event.callbacks.append(partial(self._left, self._attempt, rank))
-        self._play.enter(place)
+        self.play.enter(place)
 
     def _left(self, attempt: int, rank: int, event: Event) -> None:
         if attempt != self._attempt or rank not in self._outcomes:
@@ -236,7 +217,7 @@ class ChangingCall:
             raise GroupError(
                 f"{self.what[0]} of group {self._group.name!r} cannot go on without its root"
             )
-        self._parts.pop(rank, None)
+        self.parts.pop(rank, None)
         self._members.remove(rank)
         if not self._members:
             self.over()
@@ -251,6 +232,6 @@ class ChangingCall:
 
     def _anew(self) -> None:
         self._attempt += 1
-        self._play = self._group.play_of(self._members, self)
+        self.play = self._group.play_of(self._members, self)
         for rank in list(self._entered):
             self._enter_play(rank)

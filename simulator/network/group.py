@@ -27,6 +27,7 @@ Parts = Iterator[Any]  # in rank order, each given once
 Combine = Callable[[Parts], Any]
 Merge = Callable[[Sequence[Any]], Any]
 Shape = Literal["star", "tree"]
+What = tuple[str, float, str]  # kind, bytes, shape
 
 
 def total(parts: Parts) -> tuple[Array, int, np.dtype[Any]]:
@@ -86,10 +87,10 @@ class Choices:
     tensors: int = 1
 
 
-class _Call:
+class Call:
     """One collective: what the ranks gave so far and, once, what comes of it."""
 
-    def __init__(self, combine: Combine, what: tuple[str, float, str]):
+    def __init__(self, combine: Combine, what: What):
         self.what = what
         self.parts: dict[int, Any] = {}
         self.joined = 0
@@ -99,6 +100,7 @@ class _Call:
         self._known = False
 
     def value(self) -> Any:
+        """What comes of it; the same however often it is asked for."""
         if not self._known:
             given = [self.parts[rank] for rank in sorted(self.parts)]
             self._value = self._combine(in_order([part for part in given if part is not None]))
@@ -149,7 +151,7 @@ class Group:
         self.choices: dict[float, str] = {}
         self._how = how
         self._calls = [0] * self.size
-        self._open: dict[int, _Call] = {}
+        self._open: dict[int, Call] = {}
         self._prepared: dict[tuple[str, float], Prepared] = {}
         self._hosts = hosts_of(network, self.nodes)
 
@@ -214,23 +216,14 @@ class Group:
         nbytes: float | None,
         shape: str = "",
     ) -> Event:
-        if nbytes is None:
-            nbytes = self.nbytes
+        what = (kind, self.nbytes if nbytes is None else nbytes, shape)
         number = self._next_call(rank)
         call = self._open.get(number)
         if call is None:
-            call = self._open[number] = _Call(combine, (kind, nbytes, shape))
-            rooted = kind == "reduce"
-            call.play = self.network.play(
-                self._plan(kind, nbytes, shape),
-                kind,
-                lambda rank: call.value() if rank == 0 or not rooted else None,
-            )
-        elif call.what != (kind, nbytes, shape):
-            raise GroupError(
-                f"call {number} of group {self.name!r}: rank {rank} asks for "
-                f"{(kind, nbytes, shape)}, others for {call.what}"
-            )
+            call = self._open[number] = Call(combine, what)
+            call.play = self.begin(call)
+        elif call.what != what:
+            raise self._disagreement(call, what, number, rank)
         call.joined += 1
         play = call.play
         if call.joined == self.size:
@@ -244,6 +237,21 @@ class Group:
             call.parts[rank] = frozen(value)
             play.enter(rank)
         return leaving
+
+    def _disagreement(self, call: Call, what: What, number: int, rank: int) -> GroupError:
+        return GroupError(
+            f"call {number} of group {self.name!r}: rank {rank} asks for {what}, "
+            f"others for {call.what}"
+        )
+
+    def begin(self, call: Call) -> Play:
+        """Begin the collective of *call* among all ranks."""
+        rooted = call.what[0] == "reduce"
+        return self.network.play(
+            self._plan(*call.what),
+            call.what[0],
+            lambda rank: call.value() if rank == 0 or not rooted else None,
+        )
 
     def _next_call(self, rank: int) -> int:
         """Number of the call that *rank* makes now."""

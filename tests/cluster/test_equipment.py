@@ -13,6 +13,7 @@ from simulator.errors import ScenarioError
 from simulator.experiment.loading import load
 from simulator.experiment.run import build
 from simulator.learning import minibatches
+from tests import make
 from tests.make import played, scenario, simulate
 
 LAYOUT = Layout((0, 0, 1, 1, 2, 2), (0, 0, 0, 0, 1, 1), ("host0", "host1", "host2"))
@@ -225,13 +226,9 @@ def test_samples_are_counted_by_who_had_them():
 
 
 def refusal(hosts, folder):
-    (folder / "x.yaml").write_text(
-        "topology: {kind: star, hosts: 4, gpus_per_host: 1}\n"
-        f"learning: {{dataset: wine, batch_size: 8}}\nhosts:\n- {{{hosts}}}\n"
-    )
-    with pytest.raises(ScenarioError) as caught:
-        load(folder / "x.yaml")
-    return str(caught.value).replace(f"{folder}/", "")
+    text = "topology: {kind: star, hosts: 4, gpus_per_host: 1}\n"
+    text += f"learning: {{dataset: wine, batch_size: 8}}\nhosts:\n- {{{hosts}}}\n"
+    return make.refusal(text, folder)
 
 
 @pytest.mark.parametrize(

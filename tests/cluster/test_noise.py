@@ -19,8 +19,7 @@ from simulator.cluster.noise import (
     factors,
 )
 from simulator.engine import Streams
-from simulator.errors import ScenarioError
-from simulator.experiment.loading import load
+from tests import make
 
 MANY = 100_000
 LAWS = {
@@ -153,10 +152,7 @@ def test_a_value_that_stands_twice_is_drawn_twice_as_often(folder):
 
 def refusal(settings, folder):
     """What is wrong with *settings* of noise in a scenario file."""
-    (folder / "x.yaml").write_text(f"seed: 1\nworkload:\n  noise: {{{settings}}}\n")
-    with pytest.raises(ScenarioError) as caught:
-        load(folder / "x.yaml")
-    return str(caught.value).replace(f"{folder}/", "")
+    return make.refusal(f"seed: 1\nworkload:\n  noise: {{{settings}}}\n", folder)
 
 
 MEASURED = "kind: empirical, path: t.csv"

@@ -273,6 +273,12 @@ def test_steps_of_lost_workers_that_nobody_took_are_told():
     assert len(back.tables["steps"]["worker"]) == 3
 
 
+def test_a_run_that_was_cut_has_nothing_to_tell_of_steps_that_were_left():
+    more = QUIET | {"stop": {"steps": 50, "time": 5.0}}
+    result = failing([timed(1.2, workers=[1])], kind="async-ps", restart=1.0, more=more)
+    assert (result.summary["status"], result.warnings) == ("completed", ())
+
+
 def test_asynchronous_runs_in_which_all_are_lost_for_good_are_no_success():
     result = failing([timed(1.2, fraction=1.0)], kind="async-ps", restart=None)
     assert result.summary["status"] == "stalled"

@@ -18,7 +18,7 @@ from simulator.cluster.stragglers import (
 )
 from simulator.engine import Streams
 from simulator.errors import ScenarioError
-from simulator.experiment.loading import load
+from tests import make
 from tests.make import simulate
 
 LAYOUT = Layout((0, 0, 1, 1, 2, 2, 3, 3), (0, 0, 0, 0, 1, 1, 1, 1), ("h0", "h1", "h2", "h3"))
@@ -194,13 +194,9 @@ def test_factors_multiply_and_delays_are_added():
 
 
 def refusal(entry, folder):
-    (folder / "x.yaml").write_text(
-        "topology: {kind: two-level, hosts: 4, hosts_per_leaf: 2, gpus_per_host: 1}\n"
-        f"learning: {{dataset: wine, batch_size: 8}}\nstragglers:\n- {{{entry}}}\n"
-    )
-    with pytest.raises(ScenarioError) as caught:
-        load(folder / "x.yaml")
-    return str(caught.value).replace(f"{folder}/", "")
+    text = "topology: {kind: two-level, hosts: 4, hosts_per_leaf: 2, gpus_per_host: 1}\n"
+    text += f"learning: {{dataset: wine, batch_size: 8}}\nstragglers:\n- {{{entry}}}\n"
+    return make.refusal(text, folder)
 
 
 NUMBER = "x.yaml:4:3: stragglers.0: "

@@ -11,8 +11,8 @@ from simulator.cluster.computetime import Linear, Measured, OfBatch, OfDevice
 from simulator.cluster.devices import DEVICES
 from simulator.cluster.presets import PRESETS, architecture
 from simulator.cluster.workload import LayerFile, Part, ready_times
-from simulator.errors import DataError, InvalidInput, ScenarioError
-from simulator.experiment.loading import load
+from simulator.errors import DataError, InvalidInput
+from tests import make
 from tests.make import simulate
 
 FIGURES = [(device, figure) for device, made in DEVICES.items() for figure in made.figures]
@@ -202,12 +202,8 @@ def test_buckets_beyond_the_gradient_are_refused():
 
 
 def refusal(settings, folder):
-    (folder / "x.yaml").write_text(
-        f"learning: {{dataset: wine, batch_size: 8}}\nworkload: {{{settings}}}\n"
-    )
-    with pytest.raises(ScenarioError) as caught:
-        load(folder / "x.yaml")
-    return str(caught.value).replace(f"{folder}/", "")
+    text = f"learning: {{dataset: wine, batch_size: 8}}\nworkload: {{{settings}}}\n"
+    return make.refusal(text, folder)
 
 
 @pytest.mark.parametrize(

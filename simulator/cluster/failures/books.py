@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from simulator.engine import Table
 
@@ -33,3 +34,13 @@ class Books:
         for row in self._rows:
             table.append(table.row(*row))
         return table
+
+
+def gone(ranks: Sequence[int], at: float | None) -> str:
+    """That *ranks*, lost together, never came back.
+
+    >>> gone([3], 1.5)
+    'worker 3 was lost at 1.5 s and did not come back'
+    """
+    who, was = ("workers", "were") if len(ranks) > 1 else ("worker", "was")
+    return f"{who} {', '.join(map(str, ranks))} {was} lost at {at:.6g} s and did not come back"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from simpy.events import Event
 
 from simulator.cluster.accounting import IDLE
-from simulator.cluster.failures.books import Books
+from simulator.cluster.failures.books import Books, gone
 from simulator.cluster.failures.checkpoints import Checkpoints, Happening, Unharmed
 from simulator.cluster.failures.losses import LossModel
 from simulator.cluster.failures.settings import Failures
@@ -17,7 +17,7 @@ from simulator.cluster.randomtimes import drawn_ahead
 from simulator.engine import Stalled, Streams
 
 if TYPE_CHECKING:
-    from simulator.cluster.cluster import Cluster
+    from simulator.cluster.cluster import Cluster, Communicator
     from simulator.cluster.worker import Worker
 
 STATE_COPIES = 2  # model and momentum
@@ -146,28 +146,38 @@ class Outages:
         self.down[rank] = now
         self.books.lost(rank, now)
         aborted = worker.abort()
-        if aborted is not None:
-            self._work[rank] = aborted
-        if not self._lock_step:
-            self._excuse(worker)
-        elif not self.shrinks:
-            worker.lane.hold(now)
-            for group, place in self._cluster.groups_of(worker):
-                group.lost(place)
-        else:
+        if self.shrinks:
             worker.lane.kill(now)
             for group, place in self._cluster.groups_of(worker):
                 group.leave(place)
             self._cluster.progress.leave(worker.finished)
+            return
+        if aborted is not None:
+            self._work[rank] = aborted
+        if self._hold(worker) and not self._lock_step:
+            self._excuse(worker)
+
+    def _hold(self, member: Worker | Communicator) -> bool:
+        """Let *member* stand still, and its groups wait for it; False if it has ended."""
+        held = member.lane.hold(self._env.now)
+        if held:
+            for group, place in self._cluster.groups_of(member):
+                group.lost(place)
+        return held
+
+    def _release(self, member: Worker | Communicator) -> None:
+        """Let *member* go on, and its groups do anew what they broke off."""
+        if member.lane.release(self._env.now):
+            for group, place in self._cluster.groups_of(member):
+                group.back(place)
 
     def _excuse(self, worker: Worker) -> None:
         """Let others take the step that *worker* has drawn, and the run end without it."""
-        if worker.lane.hold(self._env.now):
-            assert worker.lane.process is not None
-            self._env.excuse(worker.lane.process)
-            self._cluster.progress.give_back()
-            living = [self._cluster.workers[rank].lane.is_alive() for rank in self._living()]
-            self._keep_vigil(manned=any(living))
+        assert worker.lane.process is not None
+        self._env.excuse(worker.lane.process)
+        self._cluster.progress.give_back()
+        living = [self._cluster.workers[rank].lane.is_alive() for rank in self._living()]
+        self._keep_vigil(manned=any(living))
 
     def _keep_vigil(self, manned: bool) -> None:
         """Keep a run alive in which nobody is left who could go on."""
@@ -186,19 +196,13 @@ class Outages:
         for host in dict.fromkeys(hosts[rank] for rank in lost):
             if all(self.down[rank] is not None for rank in self._cluster.layout.on_host(host)):
                 for helper in self._cluster.communicators_on(host):
-                    if helper.lane.hold(self._env.now):
-                        for group, place in self._cluster.groups_of(helper):
-                            group.lost(place)
+                    self._hold(helper)
 
     def _give_up(self, ranks: Sequence[int]) -> None:
         """*ranks* never come back."""
         if not ranks:
             return
-        who, was = ("workers", "were") if len(ranks) > 1 else ("worker", "was")
-        at = self.down[ranks[0]]
-        self.notes.append(
-            f"{who} {', '.join(map(str, ranks))} {was} lost at {at:.6g} s and did not come back"
-        )
+        self.notes.append(gone(ranks, self.down[ranks[0]]))
         if not self._lock_step:
             for rank in ranks:
                 self._cluster.workers[rank].lane.kill(self._env.now)
@@ -281,23 +285,18 @@ class Outages:
 
     def _revive(self, rank: int) -> None:
         """Let *rank* go on where it was; an aborted computation begins anew."""
-        worker, now = self._up(rank), self._env.now
-        worker.lane.release(now)
+        worker = self._up(rank)
+        self._release(worker)
         work = self._work.pop(rank, None)
         if work is not None:
             worker.compute_again(work)
-        for group, place in self._cluster.groups_of(worker):
-            group.back(place)
         for helper in self._cluster.communicators_on(self._cluster.layout.hosts[rank]):
-            if helper.lane.release(now):
-                for group, place in self._cluster.groups_of(helper):
-                    group.back(place)
+            self._release(helper)
 
     def _join(self, rank: int, first: Worker | None) -> None:
         """Let *rank* begin anew, with what it has been given, in step with *first*."""
         worker = self._up(rank)
         worker.lane.fill(IDLE, self._env.now)
-        self._work.pop(rank, None)
         places = dict(self._cluster.groups_of(first)) if first is not None else {}
         for group, place in self._cluster.groups_of(worker):
             group.join(place, places.get(group))

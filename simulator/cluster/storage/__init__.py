@@ -1,6 +1,6 @@
 """Storage and the input pipeline: when the next batch is at hand."""
 
-from simulator.cluster.storage.base import STORAGES, NoStorage, Site, StorageModel, Store
+from simulator.cluster.storage.base import STORAGES, NoStorage, Site, StorageModel, Store, Transfer
 from simulator.cluster.storage.disks import LocalDisk
 from simulator.cluster.storage.objects import ObjectStore
 from simulator.cluster.storage.pipeline import Loader, Reads, loader_of, reads_of_all
@@ -17,6 +17,7 @@ __all__ = [
     "Site",
     "StorageModel",
     "Store",
+    "Transfer",
     "loader_of",
     "reads_of_all",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Protocol
 
@@ -11,7 +11,7 @@ from simpy.events import Event
 
 from simulator.cluster.layout import Layout
 from simulator.cluster.randomtimes import Random, drawn_ahead
-from simulator.engine import Clock, Streams, done
+from simulator.engine import Activity, Clock, Streams, done
 from simulator.network import Network
 from simulator.registry import Registry
 from simulator.units import BitsPerSecond, Bytes, Seconds
@@ -40,6 +40,13 @@ class InputPipeline:
     host_to_device: BitsPerSecond | None = None
     tensor: Bytes | None = None
     page_cache: Bytes = 0.0
+
+    attached: ClassVar[bool] = False
+
+    @property
+    def pipeline(self) -> InputPipeline:
+        """Itself: every storage with a pipeline has these settings among its own."""
+        return self
 
     @property
     def processes(self) -> int:
@@ -111,17 +118,22 @@ class Store(Protocol):
     """Storage in a cluster.
 
     `read` and `write` begin at once and fire when they are done; a read of a batch has its
-    *number*.  Of *private* storage, where reads depend on nobody else, `seconds` says in
-    advance how long one takes.
+    *number*.  Where a read depends on nobody else ``seconds(worker, nbytes, number)`` says in
+    advance how long it takes; elsewhere `seconds` is None.
     """
 
-    private: bool
+    @property
+    def seconds(self) -> Callable[[int, float, int], float] | None: ...
 
     def read(self, worker: int, nbytes: float, number: int | None = None) -> Event: ...
 
     def write(self, worker: int, nbytes: float) -> Event: ...
 
-    def seconds(self, worker: int, nbytes: float, number: int) -> float: ...
+
+class Transfer(Activity):
+    """A read, a write or a batch under way: who waits for it waits for I/O."""
+
+    kind = "io"
 
 
 class StorageModel(Protocol):
@@ -145,7 +157,7 @@ STORAGES: Registry[StorageModel] = Registry("storage")
 class Nothing:
     """Reads and writes take no time."""
 
-    private = True
+    seconds = None
 
     def __init__(self, env: Clock):
         self._env = env
@@ -155,10 +167,6 @@ class Nothing:
         return done(self._env, None)
 
     write = read
-
-    def seconds(self, worker: int, nbytes: float, number: int) -> float:
-        del worker, nbytes, number
-        return 0.0
 
 
 @STORAGES.register("none")

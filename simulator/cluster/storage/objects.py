@@ -6,14 +6,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import heapreplace
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from annotated_types import Ge, Le
 from simpy.events import Event
 
 from simulator.cluster.randomtimes import DURATIONS, Lognormal, Random, drawn_ahead
-from simulator.cluster.storage.base import STORAGES, InputPipeline, Site, Store
-from simulator.engine import Activity
+from simulator.cluster.storage.base import STORAGES, InputPipeline, Site, Store, Transfer
 from simulator.units import BitsPerSecond, Unit, transfer_time
 
 
@@ -34,21 +33,12 @@ class ObjectStore(InputPipeline):
     connections: Annotated[int, Ge(1), Le(10_000)] = 16
     object: Annotated[float, Unit("B", positive=True)] = 1e6
 
-    attached: ClassVar[bool] = False
-
-    @property
-    def pipeline(self) -> InputPipeline:
-        """Its own settings."""
-        return self
-
     def mount(self, site: Site) -> Store:
         return Requests(site, self)
 
 
 class Requests:
     """The connections of every worker."""
-
-    private = True
 
     def __init__(self, site: Site, model: ObjectStore):
         self._env, self._model = site.env, model
@@ -78,8 +68,7 @@ class Requests:
 
     def read(self, worker: int, nbytes: float, number: int | None = None) -> Event:
         """Event that fires when *nbytes* have been fetched."""
-        event = Activity(self._env, "an object store")
-        event.kind = "io"
+        event = Transfer(self._env, "an object store")
         latencies = self._others if number is None else self._loads
         event.finish(self._fetched(nbytes, latencies[worker]))
         return event

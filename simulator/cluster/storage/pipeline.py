@@ -12,9 +12,9 @@ from simpy.events import Event
 
 from simulator.cluster.accounting import IO, Lane
 from simulator.cluster.equipment import Equipment
-from simulator.cluster.storage.base import InputPipeline, Store
+from simulator.cluster.storage.base import InputPipeline, Nothing, Store, Transfer
 from simulator.cluster.workload import Workload
-from simulator.engine import Activity, Clock, done
+from simulator.engine import Clock, done
 from simulator.units import transfer_time
 
 
@@ -41,8 +41,27 @@ def loader_of(
     reads: Reads,
 ) -> Loader:
     """The loader of *worker*; one without processes where nobody else can delay it."""
-    kind = Foreseen if store.private else Processes
+    if isinstance(store, Nothing):
+        return AtHand(env)
+    kind = Processes if store.seconds is None else Foreseen
     return kind(worker, env, lane, store, pipeline, reads)
+
+
+class AtHand:
+    """A loader that never has to load anything."""
+
+    def __init__(self, env: Clock):
+        self._env = env
+
+    def take(self, batch: Any) -> Event:
+        """Event of the next batch, which is over already."""
+        return done(self._env, batch)
+
+    def restart(self) -> None:
+        """Nobody waits."""
+
+    def close(self, end: float) -> None:
+        """Nothing was loaded."""
 
 
 def without(wanted: Sequence[float], unwanted: Sequence[float]) -> Iterator[tuple[float, float]]:
@@ -128,10 +147,12 @@ class _Pipeline:
             self._waits.extend((now, now + wait))
         if wait <= 0:
             return done(env, batch)
-        event = Activity(env, "a batch from storage")
-        event.kind = "io"
+        event = self._event()
         event.finish(wait, batch)
         return event
+
+    def _event(self) -> Transfer:
+        return Transfer(self._env, "a batch from storage")
 
     def restart(self) -> None:
         """Nothing to do where nobody waits for a process."""
@@ -152,6 +173,8 @@ class Foreseen(_Pipeline):
 
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)
+        assert self._store.seconds is not None
+        self._seconds = self._store.seconds
         self._ended = deque([0.0] * self._processes, self._processes)
         self._freed = deque([0.0] * self._depth, self._depth)
 
@@ -160,7 +183,7 @@ class Foreseen(_Pipeline):
         now = self._env.now
         begin = max(self._ended[0], self._freed[0] if self._depth else now)
         nbytes = self._reads.nbytes(self._taken)
-        reading = 0.0 if nbytes is None else self._store.seconds(self._worker, nbytes, self._taken)
+        reading = 0.0 if nbytes is None else self._seconds(self._worker, nbytes, self._taken)
         end = begin + reading + self._decode
         self._ended.append(end)
         self._freed.append(max(now, end))
@@ -174,7 +197,7 @@ class Processes(_Pipeline):
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)
         self._times: dict[int, tuple[float, float]] = {}  # of loaded batches, not yet taken
-        self._waiting: tuple[int, float, Any, Activity] | None = None
+        self._waiting: tuple[int, float, Any, Transfer] | None = None
         self._asleep: deque[Event] = deque()  # of processes that may not go on yet
         self._asked = 0
         if self._depth:
@@ -202,12 +225,7 @@ class Processes(_Pipeline):
         if self._waiting is not None:
             self._asked, self._waiting = self._waiting[0], None
 
-    def _event(self) -> Activity:
-        event = Activity(self._env, "a batch from storage")
-        event.kind = "io"
-        return event
-
-    def _on_request(self, number: int, batch: Any, event: Activity) -> Generator[Event, Any, None]:
+    def _on_request(self, number: int, batch: Any, event: Transfer) -> Generator[Event, Any, None]:
         yield from self._load(number)
         self._hand(batch, event)
 
@@ -242,7 +260,7 @@ class Processes(_Pipeline):
         self._take_away()
         self._hand(batch, event)
 
-    def _hand(self, batch: Any, event: Activity) -> None:
+    def _hand(self, batch: Any, event: Transfer) -> None:
         """Give *batch* to the worker that waits for it, after its copy."""
         event.finish(self._copy, batch)
 

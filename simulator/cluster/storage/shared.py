@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from simpy.events import Event
 
 from simulator.cluster.randomtimes import DURATIONS, Constant, Random
-from simulator.cluster.storage.base import STORAGES, InputPipeline, Latencies, Site, Store
+from simulator.cluster.storage.base import STORAGES, InputPipeline, Latencies, Site, Store, Transfer
 from simulator.engine import Activity
 from simulator.units import BitsPerSecond
 
@@ -28,11 +28,6 @@ class SharedFilesystem(InputPipeline):
 
     attached: ClassVar[bool] = True
 
-    @property
-    def pipeline(self) -> InputPipeline:
-        """Its own settings."""
-        return self
-
     def mount(self, site: Site) -> Store:
         return FileServer(site, self)
 
@@ -40,17 +35,13 @@ class SharedFilesystem(InputPipeline):
 class FileServer:
     """The server: reads and writes are messages from and to its node."""
 
-    private = False
+    seconds = None  # everybody is on the same links
 
     def __init__(self, site: Site, model: SharedFilesystem):
         assert site.node is not None
         self._env, self._network, self._node = site.env, site.network, site.node
         self._hosts = [site.network.router.host[node] for node in site.nodes]
         self._latencies = Latencies(model.latency, site)
-
-    def seconds(self, worker: int, nbytes: float, number: int) -> float:
-        """Nobody knows: everybody is on the same links."""
-        raise NotImplementedError
 
     def read(self, worker: int, nbytes: float, number: int | None = None) -> Event:
         """Event that fires when *nbytes* have arrived at the host of *worker*."""
@@ -67,8 +58,7 @@ class FileServer:
         )
 
     def _after_latency(self, latency: float, begin: Callable[[], Event]) -> Event:
-        event = Activity(self._env, "the shared file system")
-        event.kind = "io"
+        event = Transfer(self._env, "the shared file system")
         self._env.service(self._carry(latency, begin, event))
         return event
 

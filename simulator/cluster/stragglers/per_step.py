@@ -32,12 +32,12 @@ class RandomWorkers:
 
     def check_on(self, layout: Layout) -> None:
         """Refuse more than there are."""
-        units = max(layout.numbers(self.of)) + 1
+        units = layout.count(self.of)
         if self.count > units:
             raise InvalidInput(f"count is {self.count} but there are only {units} {self.of}")
 
     def bind(self, layout: Layout, rng: Rng) -> Slowdown:
-        units = max(layout.numbers(self.of)) + 1
+        numbers, units = layout.numbers(self.of), layout.count(self.of)
         order, lateness = rng(0), drawn_ahead(self.delay, rng(1))
         drawn: list[dict[int, float]] = []  # by step: who is late, by how many seconds
 
@@ -46,7 +46,7 @@ class RandomWorkers:
                 units_late = order.permutation(units)[: self.count].tolist()
                 delays = {unit: next(lateness) for unit in units_late}
                 ranks = ranks_of(layout, self.of, units_late)
-                drawn.append({rank: delays[layout.numbers(self.of)[rank]] for rank in ranks})
+                drawn.append({rank: delays[numbers[rank]] for rank in ranks})
             return drawn[step]
 
         return Slowdown(
