@@ -99,6 +99,13 @@ class Checked(Protocol):
     def check(self, workers: int, hosts: int) -> None: ...
 
 
+@runtime_checkable
+class CheckedModel(Protocol):
+    """A part that does not fit every model: `check_model` raises InvalidInput with the remedy."""
+
+    def check_model(self, parameters: int) -> None: ...
+
+
 def kind_of(part: object) -> str:
     """Name under which the class of *part* is registered."""
     return str(getattr(part, "kind"))  # noqa: B009 (set by `register`, unknown to types)

@@ -11,12 +11,19 @@ PACKAGES = ("simulator", "topologies", "scenarios", "analysis")
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 # Each layer may import itself and the layers named here.
-BOTTOM = ("simulator.units", "simulator.errors", "simulator.registry", "simulator.columns")
+BOTTOM = (
+    "simulator.units",
+    "simulator.errors",
+    "simulator.registry",
+    "simulator.columns",
+    "simulator.compiling",
+)
 MAY_IMPORT = {
     "simulator.units": BOTTOM,
     "simulator.errors": BOTTOM,
     "simulator.registry": BOTTOM,
     "simulator.columns": BOTTOM,
+    "simulator.compiling": BOTTOM,
     "simulator.engine": BOTTOM,
     "simulator.network": (*BOTTOM, "simulator.engine"),
     "simulator.learning": (*BOTTOM, "simulator.engine"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, TypeVar
 
-from simulator.cluster import Cluster
+from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
+from simulator.errors import InvalidInput
+from simulator.network import Group
 from simulator.registry import Registry
 
 EVERYTHING = frozenset({"momentum", "weight_decay", "linear_scaling"})
@@ -35,6 +37,11 @@ class Needs:
         What can be done when a worker is lost: `wait` for it, or `shrink`, going on without.
     fixed
         Why it cannot go on without a worker, if it cannot.
+    restarts
+        Its replicas, one process per worker, can be begun anew from parameters at any step;
+        so it can be the base of another method.
+    timed
+        What is learned depends on who comes when, although all take the same steps.
     """
 
     lock_step: bool = True
@@ -44,6 +51,8 @@ class Needs:
     optimizer: frozenset[str] = EVERYTHING
     failures: frozenset[str] = frozenset({"wait"})
     fixed: str = "its specification does not say how it would go on without a worker"
+    restarts: bool = True
+    timed: bool = False
 
 
 class Algorithm(Protocol):
@@ -61,9 +70,46 @@ class Algorithm(Protocol):
 
 
 ALGORITHMS: Registry[Algorithm] = Registry("algorithm")
-register = ALGORITHMS.register
+BASES: Registry[Algorithm] = Registry("base algorithm")  # of methods that wrap another one
 
 Item = TypeVar("Item")
+Registered = TypeVar("Registered", bound=Algorithm)
+Replica = Callable[[Worker, int, Group], Process]
+
+
+def register(name: str) -> Callable[[type[Registered]], type[Registered]]:
+    """Class decorator: enters an algorithm, and as a base if it can be one."""
+
+    def enter(cls: type[Registered]) -> type[Registered]:
+        ALGORITHMS.register(name)(cls)
+        if cls.needs.lock_step and cls.needs.restarts and not cls.needs.servers:
+            BASES.register(name)(cls)
+        return cls
+
+    return enter
+
+
+def in_one_group(cluster: Cluster, replica: Replica) -> Iterator[Process]:
+    """``replica(worker, rank, world)`` for every worker; the world is the group of all."""
+    world = cluster.group(cluster.workers)
+    for rank, worker in enumerate(cluster.workers):
+        yield replica(worker, rank, world)
+
+
+def divides(size: int | None, workers: int, what: str) -> None:
+    """Refuse groups of *size*, which a setting called *what* asks for, that leave somebody over.
+
+    Raises
+    ------
+    InvalidInput
+        With the sizes that are possible.
+    """
+    if size is not None and workers % size:
+        fitting = [one for one in range(1, workers + 1) if workers % one == 0]
+        raise InvalidInput(
+            f"{what} of {size} do not divide {workers} workers; "
+            f"possible: {', '.join(map(str, fitting))}, or leave it out"
+        )
 
 
 def with_last(items: Iterable[Item]) -> Iterator[tuple[Item, bool]]:

@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge
 
-from simulator.algorithms.base import Needs, Specification, register
+from simulator.algorithms.base import Needs, Specification, in_one_group, register
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.cluster.job import Params
@@ -51,9 +51,7 @@ class DCS3GD:
     specification: ClassVar[Specification] = "reconstruction"
 
     def processes(self, cluster: Cluster) -> Iterator[Process]:
-        world = cluster.group(cluster.workers)
-        for rank, worker in enumerate(cluster.workers):
-            yield self.replica(worker, rank, world)
+        return in_one_group(cluster, self.replica)
 
     def replica(self, worker: Worker, rank: int, world: Group) -> Process:
         params, state = worker.start()

@@ -12,10 +12,9 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from simulator.algorithms.base import Needs, Specification, register, with_last
+from simulator.algorithms.base import Needs, Specification, divides, register, with_last
 from simulator.cluster import Cluster, Communicator, Worker
 from simulator.cluster.accounting import Process
-from simulator.errors import InvalidInput
 from simulator.network import Group
 from simulator.network.group import Shape
 
@@ -44,24 +43,23 @@ class LayeredSGD:
     broadcast
         `star`: a worker gets the mean as soon as it has loaded; `tree`: a late loader
         also delays the workers behind it.
+    late_rate
+        Apply a gradient with the learning rate of the step after it, the run's last one
+        excepted, as the authors' code does by applying it only then.
     """
 
     group_size: Annotated[int, Ge(1)] | None = None
     broadcast: Shape = "star"
+    late_rate: bool = False
 
-    needs: ClassVar[Needs] = Needs(groups=True, fixed="its subgroups are made once")
+    needs: ClassVar[Needs] = Needs(groups=True, fixed="its subgroups are made once", restarts=False)
     paper: ClassVar[str] = "arXiv:1906.05936"
     specification: ClassVar[Specification] = "verified from code"
 
     def check(self, workers: int, hosts: int) -> None:
         """Refuse a group size that does not divide the number of workers."""
         del hosts
-        if self.group_size is not None and workers % self.group_size:
-            fitting = [size for size in range(1, workers + 1) if workers % size == 0]
-            raise InvalidInput(
-                f"groups of {self.group_size} do not divide {workers} workers; "
-                f"possible: {', '.join(map(str, fitting))}, or leave it out"
-            )
+        divides(self.group_size, workers, "groups")
 
     def processes(self, cluster: Cluster) -> Iterator[Process]:
         subgroups = cluster.subgroups(self.group_size)
@@ -84,6 +82,8 @@ class LayeredSGD:
             if not last:
                 batch = yield worker.load_batch()  # while the communicators all-reduce
             mean = yield local.broadcast(rank, shape=self.broadcast)
+            if self.late_rate and (last or step == 0):
+                state = worker.at_step(state, step if last else 1)
             change, state = worker.update(params, mean, state)
             params = worker.apply(params, change)
             worker.finish_step(step, params, gradient.loss)

@@ -6,13 +6,13 @@ commit 3d4811d.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from simulator.algorithms.base import ELASTIC, Needs, Specification, register
+from simulator.algorithms.base import ELASTIC, Needs, Specification, in_one_group, register
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.network import Group
@@ -43,17 +43,29 @@ class LocalSGD:
     specification: ClassVar[Specification] = "verified from code"
 
     def processes(self, cluster: Cluster) -> Iterator[Process]:
-        world = cluster.group(cluster.workers)
-        for rank, worker in enumerate(cluster.workers):
-            yield self.replica(worker, rank, world)
+        return in_one_group(cluster, self.replica)
 
     def replica(self, worker: Worker, rank: int, world: Group) -> Process:
-        params, state = worker.start()
-        for step in worker.steps():
-            batch = yield worker.load_batch()
-            loss, grad = yield worker.compute_gradient(params, batch)
-            change, state = worker.update(params, grad, state)
-            params = worker.apply(params, change)
-            if (step + 1) % self.period == 0:
-                params = yield world.mean(rank, params)
-            worker.finish_step(step, params, loss)
+        return averaging_now_and_then(worker, rank, world, self.agrees_after)
+
+    def agrees_after(self, steps: int) -> bool:
+        """Do all replicas hold the same after *steps* steps?"""
+        return steps % self.period == 0
+
+
+def averaging_now_and_then(
+    worker: Worker, rank: int, world: Group, due: Callable[[int], bool]
+) -> Process:
+    """The life of a worker that trains alone and averages models when *due* says so.
+
+    *due* is asked with the number of steps taken.
+    """
+    params, state = worker.start()
+    for step in worker.steps():
+        batch = yield worker.load_batch()
+        loss, grad = yield worker.compute_gradient(params, batch)
+        change, state = worker.update(params, grad, state)
+        params = worker.apply(params, change)
+        if due(step + 1):
+            params = yield world.mean(rank, params)
+        worker.finish_step(step, params, loss)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from simulator.algorithms.base import ELASTIC, Needs, Specification, register
+from simulator.algorithms.base import ELASTIC, Needs, Specification, in_one_group, register
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.network import Group
@@ -34,9 +34,7 @@ class SyncSGD:
     specification: ClassVar[Specification] = "verified from code"
 
     def processes(self, cluster: Cluster) -> Iterator[Process]:
-        world = cluster.group(cluster.workers)
-        for rank, worker in enumerate(cluster.workers):
-            yield self.replica(worker, rank, world)
+        return in_one_group(cluster, self.replica)
 
     def replica(self, worker: Worker, rank: int, world: Group) -> Process:
         params, state = worker.start()

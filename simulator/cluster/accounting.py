@@ -60,9 +60,10 @@ class Lane:
     def resume(self, event: Event, since: float, now: float) -> None:
         """The process was blocked on *event* from *since* until *now*."""
         busy = event.busy if isinstance(event, Activity) else None
-        if busy and busy[0][0] < since:  # it began while the process did other things
+        exposed = max(since, self.cursor)
+        if busy and busy[0][0] < exposed:  # it began while the process did other things
             for begin, end in busy:
-                self.beside("overlap", COMMUNICATION, begin, min(end, since))
+                self.beside("overlap", COMMUNICATION, begin, min(end, exposed))
         if now > self.cursor:
             self._blocked(event, self._busy(event) if busy is None else busy, now)
 

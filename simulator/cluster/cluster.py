@@ -12,16 +12,23 @@ from simulator.cluster.compute import ComputeModel
 from simulator.cluster.equipment import Equipment
 from simulator.cluster.failures import Failures, Outages
 from simulator.cluster.job import Job, Params
+from simulator.cluster.rounds import Rounds
 from simulator.cluster.server import Server
 from simulator.cluster.storage import Site, StorageModel, loader_of, reads_of_all
 from simulator.cluster.worker import Worker
-from simulator.cluster.workload import Workload
+from simulator.cluster.workload import (
+    BYTES_PER_PARAMETER,
+    Buckets,
+    Workload,
+    bucketed,
+    filled,
+)
 from simulator.engine import Batch, Clock, Streams, Trace, Watched
 from simulator.engine.process import again
 from simulator.engine.values import frozen
 from simulator.learning import Minibatch, distinct_samples, minibatches
 from simulator.learning.sampling import padded
-from simulator.network import ChangingGroup, Choices, Group, Network
+from simulator.network import ChangingGroup, Choices, Group, Mail, Network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +46,9 @@ class Communicator:
     def start(self) -> None:
         """Say whose process this is."""
         self.cluster.begin(self.lane, f"the communicator on {self.node}")
+
+
+Member = Worker | Communicator | Server
 
 
 class Cluster:
@@ -78,7 +88,11 @@ class Cluster:
     shards
         Sample numbers of every worker.
     communicators
-        Processes beside the workers.
+        Those of groups, beside the workers.
+    server_nodes
+        Nodes for parameter servers.
+    workload, streams
+        The full-size job, and randomness.
     servers
         Parameter servers in use; their values are evaluated instead of the replicas'.
     layout
@@ -118,10 +132,12 @@ class Cluster:
         self.equipment, self.layout = equipment, equipment.layout
         self.groups: list[Group] = []
         self.servers: list[Server] = []
-        self._how, self._server_nodes = how, list(servers)
+        self._how, self.server_nodes = how, list(servers)
+        self.workload, self.streams = workload, streams
+        self._collecting: dict[str, None] = {}  # nodes of servers that work in rounds
         self._published: dict[Any, Params] = {}
         self.communicators: list[Communicator] = []
-        self._places: dict[Worker | Communicator, list[tuple[ChangingGroup, int]]] = {}
+        self._places: dict[Member, list[tuple[ChangingGroup, int]]] = {}
         self._factories: dict[Event, Callable[[], Process]] = {}
         saves = bool(failures.losses) and failures.checkpoint is not None and lock_step
         site = Site(env, network, nodes, storage_node, self.layout, streams, saves)
@@ -149,7 +165,7 @@ class Cluster:
 
     # -- for algorithms ----------------------------------------------------------------
 
-    def group(self, members: Sequence[Worker | Communicator], name: str = "world") -> Group:
+    def group(self, members: Sequence[Member], name: str = "world") -> Group:
         """A group whose rank r is ``members[r]``."""
         nodes = [member.node for member in members]
         if self.outages is None:
@@ -165,7 +181,7 @@ class Cluster:
         """A CPU process on the host of the first of *workers*."""
         first = workers[0]
         lane = Lane(self.trace.spans, first.rank, "communicator")
-        made = Communicator(self, self.network.router.host[first.node], lane)
+        made = Communicator(self, self.host_of(first), lane)
         self.communicators.append(made)
         return made
 
@@ -175,14 +191,48 @@ class Cluster:
             return [self.workers[at : at + size] for at in range(0, len(self.workers), size)]
         hosts: dict[str, list[Worker]] = {}
         for worker in self.workers:
-            hosts.setdefault(self.network.router.host[worker.node], []).append(worker)
+            hosts.setdefault(self.host_of(worker), []).append(worker)
         return list(hosts.values())
 
-    def server(self, number: int = 0) -> Server:
-        """A parameter server that starts with the initial parameters."""
-        server = Server(self, self._server_nodes[number])
+    def server(self, nodes: Sequence[str] | None = None) -> Server:
+        """A parameter server that starts with the initial parameters.
+
+        It is cut into shards, one for each of the scenario's server nodes, or of *nodes*.
+        """
+        server = Server(self, self.server_nodes if nodes is None else nodes)
         self.servers.append(server)
         return server
+
+    def rounds(
+        self, node: str, combine: Callable[[list[Any]], Any], wanted: int, answer: float
+    ) -> Rounds:
+        """A server on *node* that waits for contributions and answers all; see `Rounds`."""
+        self._collecting[node] = None
+        return Rounds(self, node, combine, wanted, answer)
+
+    def mail(self) -> Mail:
+        """Messages between workers, by rank."""
+        return Mail(self.network, self.nodes, self.nbytes)
+
+    def host_of(self, worker: Worker) -> str:
+        """Node of the host that *worker* is on."""
+        return self.network.router.host[worker.node]
+
+    def buckets(self, caps: Sequence[float]) -> Buckets:
+        """The gradient in buckets of at least *caps* bytes, as the backward pass fills them."""
+        parts = self.workload.parts()
+        return bucketed(parts, filled(parts, caps), len(self.job.start))
+
+    @property
+    def extra_processes(self) -> int:
+        """Servers and communicators, which run beside the workers."""
+        servers = sum(len(server.nodes) for server in self.servers) + len(self._collecting)
+        return servers + len(self.communicators)
+
+    @property
+    def parameters(self) -> float:
+        """Numbers in a dense gradient of the full-size job."""
+        return self.nbytes / BYTES_PER_PARAMETER
 
     def service(self, process: Process) -> None:
         """Start a process that does not keep the run alive: an averager, a loader."""
@@ -223,7 +273,7 @@ class Cluster:
         factory = self._factories.pop(worker.lane.process)
         self._factories[self.env.work(factory(), f"worker {worker.rank}")] = factory
 
-    def groups_of(self, member: Worker | Communicator) -> list[tuple[ChangingGroup, int]]:
+    def groups_of(self, member: Member) -> list[tuple[ChangingGroup, int]]:
         """Groups that *member* is in, with its rank there."""
         return self._places.get(member, [])
 

@@ -48,6 +48,13 @@ class Job:
         Initial parameters, the same for all.
     unequal
         Whether the batches of workers differ in size.
+
+    Attributes
+    ----------
+    update, apply, joined, at_step
+        ``update(params, grad, state) -> (change, state)``, ``apply(params, change) -> params``,
+        ``joined(*parts) -> vector`` and ``at_step(state, step) -> state``; replicas that agree
+        get the same objects.
     """
 
     def __init__(
@@ -57,18 +64,28 @@ class Job:
         self.dtype, self.unequal = start.dtype, unequal
         self.start: Params = frozen(start)
         self.state = optimizer.init(start)
-        self._optimizer = optimizer
+        self.optimizer = optimizer
         self.update = LastResult(self._update)
         self.apply = LastResult(self._apply)
+        self.joined = LastResult(_joined)
+        self._moved = self.state, self.state.step, self.state
         # A stack of gradients should stay in the cache (docs/decisions/0001).
         self.stack_limit = min(64, max(8, 640_000 // max(1, start.nbytes)))
 
     def _update(self, params: Params, grad: Params, state: State) -> tuple[Params, State]:
-        change, state = self._optimizer.update(self.rounded(grad), state, params)
+        change, state = self.optimizer.update(self.rounded(grad), state, params)
         return frozen(self.rounded(change)), state
 
     def _apply(self, params: Params, change: Params) -> Params:
         return frozen(self.rounded(params + change))
+
+    def at_step(self, state: State, step: int) -> State:
+        """The optimiser's *state* as if it were at *step*."""
+        before, at, result = self._moved
+        if before is not state or at != step:
+            result = state._replace(step=step)
+            self._moved = state, step, result
+        return result
 
     def rounded(self, values: Params) -> Params:
         """*values* in the model's dtype; the same object if they have it already."""
@@ -95,3 +112,7 @@ class Job:
         """Training loss, held-out loss and held-out accuracy."""
         train_loss, _ = self.model.evaluate(params, self.data.x, self.data.y)
         return train_loss, *self.model.evaluate(params, self.data.x_test, self.data.y_test)
+
+
+def _joined(*parts: Params) -> Params:
+    return frozen(np.concatenate(parts))

@@ -73,6 +73,8 @@ class Progress:
     ----------
     worker_steps, samples
         Finished so far, and samples in them.
+    dropped
+        Samples of gradients that nobody used.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class Progress:
         batches: Sequence[int],
         every: float,
     ):
-        self.worker_steps = self.samples = 0
+        self.worker_steps = self.samples = self.dropped = 0
         self.diverged: Diverged | None = None
         self.accuracy = math.nan
         self._cluster, self._stop, self._lock_step = cluster, stop, lock_step
@@ -125,6 +127,10 @@ class Progress:
             return False
         self._tickets -= 1
         return True
+
+    def drop(self, worker: int) -> None:
+        """The gradient of a step of *worker* came too late to be used."""
+        self.dropped += self._batches[worker]
 
     def leave(self, step: int) -> None:
         """A worker of a run in lock step will not finish *step* and later ones."""

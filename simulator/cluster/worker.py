@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from simpy.events import Event
 
 from simulator.cluster.accounting import COMPUTE, Lane
 from simulator.cluster.job import Params
-from simulator.cluster.storage import Loader, Transfer
-from simulator.engine import Batch, Deferred
+from simulator.cluster.storage import Loader
+from simulator.cluster.workload import Buckets
+from simulator.engine import Activity, Batch, Deferred, Together, done
 from simulator.engine.values import frozen
 from simulator.errors import SimulatorError
 from simulator.learning import Minibatch, State
@@ -45,6 +48,12 @@ class Gradient(Deferred):
         loss: float = self._loss if self.taken else self._value[0]
         return loss
 
+    def part(self, part: slice) -> Params:
+        """A slice of the gradient, which may be ready before the whole of it."""
+        self.batch.resolve_early(self)
+        known: tuple[float, Params] = self._value
+        return known[1][part]
+
     def take(self) -> Params:
         """The gradient, which this event then forgets; the loss stays."""
         gradient: Params
@@ -67,11 +76,13 @@ class Worker:
     params
         The parameters that it last finished a step with.
     state
-        The optimiser's state after that, where workers may be lost.
+        The optimiser's state after that, where somebody may have to go on from there.
     loader
         Its input pipeline.
     first_step, finished
         The step that its process began with, and the one it has to finish next.
+    until
+        The step before which its process has to end, if another one follows.
     saving
         The checkpoint that its next batch waits for, if there is one.
     update
@@ -80,6 +91,10 @@ class Worker:
     apply
         ``apply(params, change) -> params``: new parameters in the model's dtype; replicas
         that agree get the same object.
+    joined
+        ``joined(*parts) -> vector``: slices of a gradient put together again.
+    at_step
+        ``at_step(state, step) -> state``: the optimiser's state as if it were at *step*.
     """
 
     def __init__(
@@ -96,14 +111,16 @@ class Worker:
         self.params: Params = cluster.job.start
         self.state: State = cluster.job.state
         self.first_step = self.finished = 0
+        self.until: int | None = None
         self.saving: Event | None = None
         self._batches, self.loader, self._gradients = batches, loader, gradients
         self._computing: Gradient | None = None
-        self._work = 0.0
+        self._work = self._began = 0.0
         self._append, self._row = cluster.trace.steps.append, cluster.trace.steps.row
         self.weight = 1.0
         self.update: Update = cluster.job.update
-        self.apply = cluster.job.apply
+        self.apply, self.joined = cluster.job.apply, cluster.job.joined
+        self.at_step = cluster.job.at_step
         self._requested = 0
         self._step_start = 0.0
         if cluster.outages is not None:
@@ -119,7 +136,15 @@ class Worker:
 
     def steps(self) -> Iterator[int]:
         """Numbers of the steps to take: a range in lock step, else as long as work is left."""
-        return self.cluster.progress.steps(self.first_step)
+        steps = self.cluster.progress.steps(self.first_step)
+        until = self.until
+        return steps if until is None else takewhile(lambda step: step < until, steps)
+
+    def go_on_with(self, params: Params, state: State, first: int, until: int) -> None:
+        """Let the next process be one that takes the steps first..until-1 from here on."""
+        self.update = self._remembering
+        self.params, self.state = frozen(params), state
+        self.first_step, self.until = first, until
 
     def load_batch(self) -> Event:
         """Event whose value is the next mini-batch."""
@@ -130,20 +155,10 @@ class Worker:
 
     def _after_saving(self, loading: Event) -> Event:
         """*loading*, but not before the checkpoint has been written."""
-        both = Transfer(self._gradients.env, "a checkpoint to be written")
-        missing = [one for one in (self.saving, loading) if one and one.callbacks is not None]
-        count = len(missing)
-
-        def over(_: Event) -> None:
-            nonlocal count
-            count -= 1
-            if not count:
-                both.fire(loading.value)
-
-        for one in missing:
-            assert one.callbacks is not None
-            one.callbacks.append(over)
-        return both
+        assert self.saving is not None
+        both = [self.saving, loading]
+        label = "a checkpoint to be written"
+        return Together(self._gradients.env, label, both, lambda values: values[1], "io")
 
     def compute_gradient(self, params: Params, batch: Minibatch) -> Gradient:
         """Event whose value is the loss and the gradient at *params* on *batch*."""
@@ -161,7 +176,46 @@ class Worker:
         start = lane.cursor if lane.cursor > now else now
         delay = start + self.cluster.compute.duration(self.rank, start, work) - now
         lane.fill(COMPUTE, now + delay)
+        self._began = start
         return delay
+
+    def ready(self, gradient: Gradient, buckets: Buckets) -> list[Event]:
+        """Events of the buckets of *gradient*, which has just been asked for.
+
+        Each fires when the backward pass has filled it; its value is that slice of the
+        gradient.
+        """
+        env, compute, work = self._gradients.env, self.cluster.compute, self._work
+        events: list[Event] = []
+        for share, part in zip(buckets.shares, buckets.slices, strict=True):
+            event = Activity(env, "a bucket of a gradient")
+            event.kind = "compute"
+            end = self._began + compute.duration(self.rank, self._began, work * share)
+            event.finish(end - env._now, late=partial(gradient.part, part))
+            events.append(event)
+        return events
+
+    def spend(self, seconds: float) -> Event:
+        """Event that fires when the worker has computed for *seconds* at full speed.
+
+        For what an algorithm computes beside gradients: selecting, sketching.
+        """
+        if not seconds:
+            return done(self._gradients.env, None)
+        event = Activity(self._gradients.env, "a computation")
+        event.kind = "compute"
+        event.finish(self._busy_with(seconds))
+        return event
+
+    def abandon(self) -> None:
+        """Give up the gradient that is being computed; its step is anybody's to take."""
+        self.abort()
+        self._computing = None
+        self.cluster.progress.give_back()
+
+    def rate(self, step: int) -> float:
+        """Learning rate at its own step number *step*."""
+        return self.cluster.job.optimizer.rate(step)
 
     def finish_step(
         self,

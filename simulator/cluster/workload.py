@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -155,6 +156,12 @@ class Workload:
         """Samples of the whole data set."""
         return self.network().samples if self.samples is None else self.samples
 
+    def tensor_shapes(self) -> list[tuple[int, ...]] | None:
+        """Shapes of the gradient's tensors; None if it is not that of a known network."""
+        if self.layers is not None or self.gradient is not None or self.tensors is not None:
+            return None
+        return [shape for layer in self.network().layers for shape in layer.tensors]
+
     def parts(self) -> list[Part]:
         """Layers in the order of the forward pass, with shares of the compute time.
 
@@ -181,6 +188,52 @@ def of_layer(layer: Layer, backward: float) -> Part:
     """A layer whose time is in proportion to its FLOP."""
     nbytes = float(BYTES_PER_PARAMETER * layer.parameters)
     return Part(nbytes, layer.forward * (1 - backward), layer.forward * backward)
+
+
+class Buckets(NamedTuple):
+    """A gradient in pieces, in the order in which the backward pass fills them.
+
+    Attributes
+    ----------
+    nbytes
+        Of every piece of the full-size job's gradient.
+    shares
+        When each is full, as a share of the compute time.
+    slices
+        Pieces of the small gradient in the same proportion.
+    """
+
+    nbytes: tuple[float, ...]
+    shares: tuple[float, ...]
+    slices: tuple[slice, ...]
+
+
+def filled(parts: Sequence[Part], caps: Sequence[float]) -> list[float]:
+    """Bytes of the buckets that *parts*, from the last to the first, fill.
+
+    A bucket is closed when it holds its cap, so it may exceed it; the last of *caps* holds
+    for all further buckets (PyTorch's Reducer: Li et al., arXiv:2006.15704, section 3.2).
+
+    >>> filled([Part(4.0, 0.1, 0.2), Part(1.0, 0.1, 0.2), Part(6.0, 0.3, 0.4)], [1.0, 5.0])
+    [6.0, 5.0]
+    """
+    sizes: list[float] = []
+    held = 0.0
+    for part in reversed(parts):
+        held += part.nbytes
+        if held and held >= caps[min(len(sizes), len(caps) - 1)]:
+            sizes.append(held)
+            held = 0.0
+    return sizes + [held] * (held > 0) or [0.0]
+
+
+def bucketed(parts: Sequence[Part], sizes: Sequence[float], parameters: int) -> Buckets:
+    """Buckets of *sizes* bytes of a gradient that has *parameters* numbers in the small job."""
+    shares = np.cumsum([0.0, *sizes]) / (sum(sizes) or 1.0)
+    ends = np.round(shares * parameters).astype(int).tolist()
+    ends[-1] = parameters
+    slices = tuple(slice(a, b) for a, b in itertools.pairwise(ends))
+    return Buckets(tuple(sizes), tuple(ready_times(parts, sizes)), slices)
 
 
 def ready_times(parts: Sequence[Part], sizes: Sequence[float]) -> list[float]:

@@ -1,7 +1,17 @@
 """The engine: a clock, events whose value comes late, named random streams and tables."""
 
 from simulator.engine.clock import Clock, Stalled
-from simulator.engine.deferred import Activity, Batch, Deferred, done, in_order
+from simulator.engine.deferred import (
+    Activity,
+    Batch,
+    Composite,
+    Deferred,
+    First,
+    Together,
+    done,
+    in_order,
+    when_over,
+)
 from simulator.engine.process import Watched
 from simulator.engine.streams import Streams
 from simulator.engine.trace import Table, Trace
@@ -10,12 +20,16 @@ __all__ = [
     "Activity",
     "Batch",
     "Clock",
+    "Composite",
     "Deferred",
+    "First",
     "Stalled",
     "Streams",
     "Table",
+    "Together",
     "Trace",
     "Watched",
     "done",
     "in_order",
+    "when_over",
 ]

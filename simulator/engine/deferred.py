@@ -75,12 +75,96 @@ class Activity(Event):
             callback(self)
 
 
+class Composite(Activity):
+    """An activity that runs whenever one of its *parts* does."""
+
+    parts: Sequence[Event] = ()
+
+    @property
+    def busy(self) -> tuple[Interval, ...]:
+        """When any of the parts really ran."""
+        return tuple(sorted(one for part in self.parts for one in getattr(part, "busy", ())))
+
+    @busy.setter
+    def busy(self, busy: tuple[Interval, ...]) -> None:
+        """What the parts say counts."""
+
+
+class Together(Composite):
+    """Several operations as one: over when all are, with what *combine* makes of their values.
+
+    Parameters
+    ----------
+    parts
+        Events; those that are over already count as well.
+    combine
+        Gets their values, in order.
+    kind
+        The accounting kind of a wait, if it is not that of an `Activity`.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        label: str,
+        parts: Sequence[Event],
+        combine: Callable[[list[Any]], Any],
+        kind: str | None = None,
+    ):
+        super().__init__(env, label)
+        self.parts, self._combine = parts, combine
+        if kind is not None:
+            self.kind = kind
+        missing = [part for part in parts if part.callbacks is not None]
+        self._missing = len(missing)
+        for part in missing:
+            assert part.callbacks is not None
+            part.callbacks.append(self._one_is_over)
+        if not missing:
+            self._all_are_over()
+
+    def _one_is_over(self, _: Event) -> None:
+        self._missing -= 1
+        if not self._missing:
+            self._all_are_over()
+
+    def _all_are_over(self) -> None:
+        self.fire(self._combine([part.value for part in self.parts]))
+
+
+class First(Composite):
+    """Over as soon as one of several operations is; its value is that operation."""
+
+    def __init__(self, env: simpy.Environment, label: str, parts: Sequence[Event]):
+        super().__init__(env, label)
+        self.parts = parts
+        for part in parts:
+            if part.callbacks is None:
+                self.fire(part)
+                return
+        for part in parts:
+            assert part.callbacks is not None
+            part.callbacks.append(self._one_is_over)
+
+    def _one_is_over(self, part: Event) -> None:
+        if self.callbacks is not None:
+            self.fire(part)
+
+
 def done(env: simpy.Environment, value: Value) -> Event:
     """An event that is already over: waiting for it costs nothing, not even an event."""
     event = Event.__new__(Event)
     event.env, event._ok, event._value = env, True, value
     event.callbacks = None  # type: ignore[assignment]
     return event
+
+
+def when_over(event: Event, action: Callable[[], Any]) -> None:
+    """Do *action* when *event* is over, which it may be already."""
+    if event.callbacks is None:
+        action()
+    else:
+        event.callbacks.append(lambda _: action())
 
 
 class Deferred(Event):
@@ -205,6 +289,20 @@ class Batch:
         self.fill(stack)
         for event in stack[1:]:
             del event.callbacks[0]  # this method
+
+    def resolve_early(self, wanted: Deferred) -> None:
+        """Give *wanted* its value before it falls due, and those values that are due next."""
+        if wanted.request is None:
+            return
+        stack = [wanted]
+        while self.open and len(stack) < self.limit:
+            following = heappop(self.open)[3]
+            if following is not wanted:
+                stack.append(following)
+        _remove(self.open, wanted)
+        self.fill(stack)
+        for event in stack:
+            event.callbacks.remove(self.resolve)
 
     def fill(self, stack: Sequence[Deferred]) -> None:
         """Give all of *stack* their values."""

@@ -15,7 +15,7 @@ from simulator.experiment.networking import contradictions, cost_table
 from simulator.experiment.references import resolve
 from simulator.experiment.scenario import Scenario, Stop
 from simulator.learning import Data
-from simulator.registry import Checked
+from simulator.registry import Checked, CheckedModel
 
 MAX_WORKER_STEPS = 1_000_000_000
 
@@ -113,6 +113,11 @@ def _unlearnable(scenario: Scenario, workers: int) -> Iterator[tuple[str, str]]:
     except DataError as error:
         yield "learning.model", str(error)
     else:
+        if isinstance(scenario.algorithm, CheckedModel):
+            try:
+                scenario.algorithm.check_model(model.size)
+            except InvalidInput as error:
+                yield "algorithm", str(error)
         needed, available = memory_needed(model.size, workers, data), memory_of_this_machine()
         if needed > 0.8 * available:
             yield (

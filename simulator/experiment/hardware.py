@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import topologies
+from simulator.algorithms import Algorithm
 from simulator.cluster import HostSettings, Layout
 from simulator.cluster.equipment import by_host
 from simulator.cluster.stragglers import SlowLinks, StragglerModel
@@ -28,7 +29,7 @@ def graph_of(scenario: Scenario) -> nx.Graph[str]:
         If it cannot be used.
     """
     graph = scenario.topology.build()
-    for number in range(scenario.algorithm.needs.servers):
+    for number in range(servers_wanted(scenario.algorithm)):
         topologies.attach(graph, f"server{number}", "server")
     if scenario.storage.attached:
         node = topologies.attach(graph, STORAGE, "storage")
@@ -43,9 +44,15 @@ def graph_of(scenario: Scenario) -> nx.Graph[str]:
 STORAGE = "storage0"
 
 
+def servers_wanted(algorithm: Algorithm) -> int:
+    """Nodes for parameter servers: as many shards as the algorithm's settings say."""
+    shards: int = getattr(algorithm, "shards", 1)
+    return algorithm.needs.servers * shards
+
+
 def servers_of(graph: nx.Graph[str], scenario: Scenario) -> list[str]:
     """Nodes of the parameter servers; host 0 where there is no switch for an extra host."""
-    wanted = scenario.algorithm.needs.servers
+    wanted = servers_wanted(scenario.algorithm)
     found = [name for name in (f"server{i}" for i in range(wanted)) if name in graph]
     return found + [_first_host(graph)] * (wanted - len(found))
 

@@ -167,7 +167,7 @@ def summarise(
         "simulated_time_s": end,
         "steps": int(per_worker) if per_worker.is_integer() else per_worker,
         "samples": progress.samples,
-        "samples_applied": progress.samples,
+        "samples_applied": progress.samples - progress.dropped,
         "samples_per_s": work / end if end > 0 else None,
         "final_loss": last["test_loss"],
         "final_accuracy": last["test_accuracy"],
@@ -185,7 +185,7 @@ def summarise(
 def costs_of(scenario: Scenario, cluster: Cluster, end: float) -> dict[str, Any]:
     """What was used, whether it worked or waited: devices, processes beside them, money."""
     devices = len(cluster.workers)
-    processes = len(cluster.servers) + len(cluster.communicators)
+    processes = cluster.extra_processes
     prices = scenario.prices
     cost = None
     if prices.device_hour is not None:

@@ -34,11 +34,22 @@ class State(NamedTuple):
 class Optimizer(NamedTuple):
     """`init(params) -> state`, `update(grad, state, params) -> (change, state)`.
 
-    The change is to be added to the parameters.
+    The change is to be added to the parameters.  What the rule is made of is there for
+    algorithms with a rule of their own.
+
+    Attributes
+    ----------
+    rate
+        Learning rate by step.
+    momentum, weight_decay
+        Its constants.
     """
 
     init: Callable[[Array], State]
     update: Callable[[Array, State, Array], tuple[Array, State]]
+    rate: Rate
+    momentum: float = 0.0
+    weight_decay: float = 0.0
 
 
 def decayed(grad: Array, params: Array, weight_decay: float) -> Array:
@@ -63,7 +74,7 @@ def sgd(rate: Rate, weight_decay: float = 0.0) -> Optimizer:
         change = -rate(state.step) * decayed(grad, params, weight_decay)
         return change, State(state.step + 1, None)
 
-    return Optimizer(init, update)
+    return Optimizer(init, update, rate, 0.0, weight_decay)
 
 
 def _with_velocity(rate: Rate, momentum: float, weight_decay: float, nesterov: bool) -> Optimizer:
@@ -79,7 +90,7 @@ def _with_velocity(rate: Rate, momentum: float, weight_decay: float, nesterov: b
         direction = q + momentum * velocity if nesterov else velocity
         return -rate(state.step) * direction, State(state.step + 1, velocity)
 
-    return Optimizer(init, update)
+    return Optimizer(init, update, rate, momentum, weight_decay)
 
 
 def heavy_ball(rate: Rate, momentum: float, weight_decay: float = 0.0) -> Optimizer:

@@ -6,6 +6,7 @@ from simulator.network.collectives import COLLECTIVES, Move, Pairs, Plan, Round
 from simulator.network.fabric import MESSAGE_KINDS, Carrier, Network, Play, Prepared, Price, Traffic
 from simulator.network.group import Choices, Group
 from simulator.network.link import Links
+from simulator.network.mail import Mail
 from simulator.network.routing import Route, Router
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Choices",
     "Group",
     "Links",
+    "Mail",
     "Move",
     "Network",
     "Pairs",

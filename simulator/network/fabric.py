@@ -34,6 +34,7 @@ MESSAGE_KINDS = (
     "all-to-all",
     "read",
     "write",
+    "activation",
 )
 
 

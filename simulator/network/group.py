@@ -55,7 +55,8 @@ def _sum(parts: Parts) -> Array:
     return frozen(result.astype(dtype, copy=False))
 
 
-def _mean(parts: Parts) -> Array:
+def mean_of(parts: Parts) -> Array:
+    """Mean of *parts* as every collective takes it: summed in order in float64, rounded once."""
     result, count, dtype = total(parts)
     return frozen((result / count).astype(dtype, copy=False))
 
@@ -157,13 +158,21 @@ class Group:
 
     def mean(self, rank: int, value: Array | Deferred, nbytes: float | None = None) -> Event:
         """Event whose value is the mean over all contributions."""
-        return self._join("all-reduce", rank, value, _mean, nbytes)
+        return self._join("all-reduce", rank, value, mean_of, nbytes)
 
     def all_reduce(
-        self, rank: int, value: Any, nbytes: float | None = None, merge: Merge | None = None
+        self,
+        rank: int,
+        value: Any,
+        nbytes: float | None = None,
+        merge: Merge | None = None,
+        algorithm: str = "",
     ) -> Event:
-        """Event whose value is the sum over all ranks, or what *merge* makes of the parts."""
-        return self._join("all-reduce", rank, value, _merged(merge, _sum), nbytes)
+        """Event whose value is the sum over all ranks, or what *merge* makes of the parts.
+
+        *algorithm* names one of `COLLECTIVES`; without it the scenario's is taken.
+        """
+        return self._join("all-reduce", rank, value, _merged(merge, _sum), nbytes, algorithm)
 
     def reduce(
         self,
@@ -189,9 +198,14 @@ class Group:
         """
         return self._join("broadcast", rank, value, next, nbytes, shape)
 
-    def all_gather(self, rank: int, value: Any, nbytes: float | None = None) -> Event:
-        """Event whose value is the tuple of all parts; *nbytes* is the size of one part."""
-        return self._join("all-gather", rank, value, tuple, nbytes)
+    def all_gather(
+        self, rank: int, value: Any, nbytes: float | None = None, merge: Merge | None = None
+    ) -> Event:
+        """Event whose value is the tuple of all parts, or what every rank makes of them.
+
+        *nbytes* is the size of one part.
+        """
+        return self._join("all-gather", rank, value, _merged(merge, tuple), nbytes)
 
     def reduce_scatter(self, rank: int, value: Array, nbytes: float | None = None) -> Event:
         """Event whose value is the sum, cut into one slice per rank; take your own."""
@@ -206,6 +220,13 @@ class Group:
     def barrier(self, rank: int) -> Event:
         """Event that fires when every rank has come here."""
         return self._join("barrier", rank, None, lambda parts: None, 0.0)
+
+    def activate(self, rank: int) -> Event:
+        """Event that fires when all ranks, who join at once, have heard of each other.
+
+        It takes log2 N rounds of empty messages: how partial collectives begin.
+        """
+        return self._join("activation", rank, None, lambda parts: None, 0.0)
 
     def _join(
         self,
@@ -265,13 +286,16 @@ class Group:
     def _plan(self, kind: str, nbytes: float, shape: str) -> Prepared:
         key = (kind + shape, nbytes)
         if key not in self._prepared:
-            plan = self._choose(nbytes) if kind == "all-reduce" else self._make(kind, nbytes, shape)
+            free = kind == "all-reduce" and not shape
+            plan = self._choose(nbytes) if free else self._make(kind, nbytes, shape)
             self._prepared[key] = self.network.prepare(plan, self.nodes, self.name)
         return self._prepared[key]
 
     def _make(self, kind: str, nbytes: float, shape: str) -> Plan:
         if kind == "barrier":
             return COLLECTIVES["all-reduce"]["tree"](self._hosts, 0.0)
+        if kind == "activation":
+            return COLLECTIVES["all-reduce"]["recursive-doubling"](self._hosts, 0.0)
         return self._in_pieces(COLLECTIVES[kind][shape or "ring"], nbytes)
 
     def _in_pieces(self, make: Collective, nbytes: float) -> Plan:

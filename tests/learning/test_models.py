@@ -166,3 +166,23 @@ def test_initial_weights_follow_he():
 def test_curvatures_span_the_condition():
     model, _ = made("quadratic")
     assert model.curvature.max() / model.curvature.min() == pytest.approx(50)
+
+
+@EACH
+def test_shapes_name_the_matrices(case):
+    """Sizes by hand; drawn weights lie inside the matrices, and biases, which are zero, outside."""
+    model, _ = made(case)
+    sizes = {
+        "softmax": [(13, 3)],
+        "mlp": [(64, 16), (16, 10)],
+        "deep": [(13, 7), (7, 5), (5, 6), (6, 3)],
+        "cnn": [(9, 3), (27, 10)],
+        "cnn-odd": [(16, 2), (8, 10)],
+    }.get(case, [])
+    assert [shape[1:] for shape in model.shapes] == sizes
+    inside = np.zeros(model.size, bool)
+    for start, rows, columns in model.shapes:
+        assert not inside[start : start + rows * columns].any()
+        inside[start : start + rows * columns] = True
+    if sizes:
+        np.testing.assert_array_equal(inside, model.initial(np.random.default_rng(0)) != 0)

@@ -12,6 +12,7 @@ from simulator.registry import Registry
 
 Array = NDArray[np.floating[Any]]
 Labels = NDArray[Any]
+Shape = tuple[int, int, int]  # start, rows and columns of a matrix in a flat vector
 
 MODELS: Registry[ModelSettings] = Registry("model")
 
@@ -23,10 +24,12 @@ class Model(Protocol):
     them, inputs (W, B, features), targets (W, B) and weights (W, B) that add up to 1 for
     each mini-batch, or None for equal ones; it returns the (weighted) mean loss of each
     mini-batch (W,) and its gradient (W, size).  `evaluate` takes one vector and a whole
-    data set and returns the mean loss and the accuracy (nan for regression).
+    data set and returns the mean loss and the accuracy (nan for regression).  `shapes` says
+    where the matrices of weights lie, row by row; biases are outside them.
     """
 
     size: int
+    shapes: tuple[Shape, ...]
 
     def initial(self, rng: np.random.Generator) -> Array: ...
 

@@ -34,6 +34,7 @@ class ConvolutionalNet:
         ends = np.cumsum([rows * columns for rows, columns in shapes]).tolist()
         self._parts = list(zip([0, *ends[:-1]], ends, shapes, strict=True))
         self.size = ends[-1]
+        self.shapes = tuple((start, *shape) for start, _, shape in self._parts[::2])
 
     def initial(self, rng: np.random.Generator) -> Array:
         """He's initialisation: weights normal with variance 2 / inputs, biases zero."""

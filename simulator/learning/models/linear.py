@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from simulator.errors import DataError
 from simulator.learning.data import Data
-from simulator.learning.models.base import MODELS, Array, Labels
+from simulator.learning.models.base import MODELS, Array, Labels, Shape
 
 
 class LinearRegression:
     """Half the mean squared error of ``x @ w``; the optimum solves the normal equations."""
+
+    shapes: tuple[Shape, ...] = ()  # one vector
 
     def __init__(self, features: int, dtype: Any):
         self.size, self.dtype = features, np.dtype(dtype)
@@ -47,6 +49,8 @@ class LinearRegression:
 
 class SeparableQuadratic:
     """Loss ``mean_b sum_j a_j (w_j - x_bj)^2 / 2``; the optimum is the mean of the data."""
+
+    shapes: tuple[Shape, ...] = ()  # one vector
 
     def __init__(self, features: int, condition: float, dtype: Any):
         self.size, self.dtype = features, np.dtype(dtype)

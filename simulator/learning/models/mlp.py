@@ -39,6 +39,7 @@ class Perceptron:
             self._slices.append((at, bias, inputs, outputs))
             at = bias + outputs
         self.size = at
+        self.shapes = tuple((at, inputs, outputs) for at, _, inputs, outputs in self._slices)
 
     def initial(self, rng: np.random.Generator) -> Array:
         """He's initialisation: weights normal with variance 2 / inputs, biases zero."""

@@ -6,7 +6,7 @@ group, so that the heap is touched once.
 
 from __future__ import annotations
 
-from simulator.network.compiled import uncounted
+from simulator.compiling import uncounted
 from simulator.network.compiled.records import NONE, Ints, Records
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from simulator.network.compiled import uncounted
+from simulator.compiling import uncounted
 from simulator.network.compiled.agenda import take, unschedule
 from simulator.network.compiled.rates import carry, link_up, settle, unlink, widen
 from simulator.network.compiled.records import IDLE, MOVING, NONE, WAITING, Fluid, Ints

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.network.compiled import compiled, uncounted
+from simulator.compiling import compiled, uncounted
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from simulator.network.compiled import uncounted
+from simulator.compiling import uncounted
 from simulator.network.compiled.agenda import schedule, unschedule
 from simulator.network.compiled.records import MOVING, NONE, Fluid
 from simulator.network.compiled.sharing import component, share_out

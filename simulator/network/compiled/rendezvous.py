@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from simulator.network.compiled import uncounted
+from simulator.compiling import uncounted
 from simulator.network.compiled.agenda import schedule
 from simulator.network.compiled.graph import mixed
 from simulator.network.compiled.records import NONE, WAITING, Fluid, Records

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.network.compiled import compiled, uncounted
+from simulator.compiling import compiled, uncounted
 from simulator.network.compiled.graph import NONE, Ints, Wiring, mixed
 
 

@@ -8,7 +8,7 @@ weight times level; and so on with the rest.  A flow may use a link several time
 
 from __future__ import annotations
 
-from simulator.network.compiled import uncounted
+from simulator.compiling import uncounted
 from simulator.network.compiled.records import NONE, Floats, Ints, Records
 
 SAME_LEVEL = 1.0 + 1e-12  # levels so near to each other are one
