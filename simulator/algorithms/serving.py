@@ -1,0 +1,69 @@
+"""A synchronous parameter server: it averages gradients, updates the model and sends it back."""
+
+from __future__ import annotations
+
+from simpy.events import Event
+
+from simulator.cluster import Cluster, Worker
+from simulator.cluster.job import Job, Params
+from simulator.cluster.rounds import News
+from simulator.cluster.server import joined, shards
+from simulator.engine import Together
+from simulator.network.group import mean_of
+
+
+class Keeper:
+    """The optimiser on a server, which keeps one part of the model."""
+
+    def __init__(self, job: Job, part: slice):
+        self._job, self._params = job, job.start[part]
+        self._state = job.optimizer.init(self._params)
+
+    def step(self, gradients: list[Params]) -> Params:
+        """The part after one step with the mean of *gradients*."""
+        mean = mean_of(iter(gradients))
+        change, self._state = self._job.update(self._params, mean, self._state)
+        self._params = self._job.apply(self._params, change)
+        return self._params
+
+
+class AveragingServer:
+    """Keeps the model, in shards if there are several server nodes.
+
+    Parameters
+    ----------
+    cluster
+        Its nodes are the scenario's server nodes.
+    wanted
+        Gradients that make a step; what comes later is dropped.
+    """
+
+    def __init__(self, cluster: Cluster, wanted: int):
+        job, nodes = cluster.job, cluster.server_nodes
+        self._env, self._parts = cluster.env, shards(len(job.start), len(nodes))
+        self._sizes = [
+            cluster.nbytes * (part.stop - part.start) / len(job.start) for part in self._parts
+        ]
+        self._rounds = [
+            cluster.rounds(node, Keeper(job, part).step, wanted, nbytes)
+            for node, part, nbytes in zip(nodes, self._parts, self._sizes, strict=True)
+        ]
+
+    def push(self, worker: Worker, step: int, grad: Params) -> None:
+        """Send the gradient of *step*, a part to every shard."""
+        for rounds, part, nbytes in zip(self._rounds, self._parts, self._sizes, strict=True):
+            rounds.submit(worker, step, grad[part], nbytes)
+
+    def model(self, worker: Worker, step: int) -> Event:
+        """Event that fires with the model after *step*, or a later one, and its updates so far."""
+        news = [rounds.news(worker, step) for rounds in self._rounds]
+        return Together(self._env, "a model from the server", news, _put_together)
+
+    def leave(self, worker: Worker) -> None:
+        """*worker* pushes nothing more."""
+        for rounds in self._rounds:
+            rounds.leave(worker)
+
+
+def _put_together(news: list[News]) -> tuple[int, Params]:
+    return news[0].number + 1, joined([one.value for one in news])

@@ -1,0 +1,161 @@
+"""WAGMA-SGD: wait-avoiding model averaging in groups that change from step to step.
+
+Li et al., Breaking (Global) Barriers in Parallel Stochastic Optimization with
+Wait-Avoiding Group Averaging, TPDS 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import gcd, isqrt
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge
+
+from simulator.algorithms.base import Needs, Specification, register
+from simulator.cluster import Cluster, Worker
+from simulator.cluster.accounting import Process
+from simulator.cluster.job import Params
+from simulator.cluster.partial import PartialAllReduce
+from simulator.errors import InvalidInput
+from simulator.network import Group
+from simulator.network.group import total
+
+
+@register("wagma")
+@dataclass(frozen=True)
+class WAGMA:
+    """Average the models of a small group at once with whoever is late: by its last model.
+
+    ::
+
+        y = w_i + update(grad(w_i, batch_i))
+        W = sum over the group of the step of their newest models    begun by the first
+        w_i = W / S                if y was part of it
+        w_i = (W + y) / (S + 1)    if i came too late for that
+        w_i = mean of all y        instead, every `period` steps, everyone waits
+
+    Groups are those of a butterfly; after log_S N steps everybody has heard of everybody.
+
+    Parameters
+    ----------
+    group_size
+        Members of a group (S), a power of two; by default the largest up to sqrt(N).
+    period
+        Steps between two averagings over all (tau).
+    """
+
+    group_size: Annotated[int, Ge(1)] | None = None
+    period: Annotated[int, Ge(1)] = 10
+
+    needs: ClassVar[Needs] = Needs(
+        groups=True, fixed="a group's averaging may be under way", timed=True
+    )
+    paper: ClassVar[str] = "Li et al., TPDS 2021"
+    specification: ClassVar[Specification] = "from the paper"
+
+    def check(self, workers: int, hosts: int) -> None:
+        """Refuse sizes that make no butterfly."""
+        del hosts
+        size = self.group_size
+        if size is None:
+            return
+        if size & (size - 1):
+            raise InvalidInput(f"groups of {size} make no butterfly; use a power of two")
+        if size > workers or workers & (workers - 1):
+            raise InvalidInput(
+                f"groups of {size} make no butterfly of {workers} workers; use a power of two "
+                "of workers, at least as many, or leave group_size out"
+            )
+
+    def processes(self, cluster: Cluster) -> Iterator[Process]:
+        world, n = cluster.group(cluster.workers), len(cluster.workers)
+        size = self.group_size or 1 << (isqrt(n).bit_length() - 1)
+        newest = [cluster.job.start] * n
+        phases = [
+            averagings(cluster, newest, f"phase {number}", groups)
+            for number, groups in enumerate(butterfly(n, size))
+        ]
+        for worker in cluster.workers:
+            yield self.replica(worker, world, newest, [phase[worker.rank] for phase in phases])
+
+    def replica(
+        self, worker: Worker, world: Group, newest: list[Params], phases: Sequence[GroupAveraging]
+    ) -> Process:
+        (params, state), rank = worker.start(), worker.rank
+        for step in worker.steps():
+            batch = yield worker.load_batch()
+            loss, grad = yield worker.compute_gradient(params, batch)
+            change, state = worker.update(params, grad, state)
+            params = newest[rank] = worker.apply(params, change)
+            if (step + 1) % self.period == 0:
+                params = yield world.mean(rank, params)
+            else:
+                params = yield from phases[step % len(phases)].average(rank, params)
+            worker.finish_step(step, params, loss)
+
+
+def butterfly(n: int, size: int) -> list[list[list[int]]]:
+    """Groups of *size* ranks of successive steps, until they repeat.
+
+    Ranks are those of a power of two of which the last may be missing.
+
+    >>> butterfly(8, 4)[:2]
+    [[[0, 1, 2, 3], [4, 5, 6, 7]], [[0, 1, 4, 5], [2, 3, 6, 7]]]
+    """
+    depth, width = (n - 1).bit_length(), size.bit_length() - 1
+    phases = []
+    for step in range(depth // gcd(width, depth) if depth else 1):
+        flipped = sum({1 << (step * width + r) % depth for r in range(width)}) if depth else 0
+        groups: dict[int, list[int]] = {}
+        for rank in range(n):
+            groups.setdefault(rank & ~flipped, []).append(rank)
+        phases.append(list(groups.values()))
+    return phases
+
+
+def averagings(
+    cluster: Cluster, newest: Sequence[Params], name: str, groups: Sequence[Sequence[int]]
+) -> dict[int, GroupAveraging]:
+    """The averaging of each of *groups*, by rank."""
+    made = [GroupAveraging(cluster, newest, f"{name} of {ranks[0]}", ranks) for ranks in groups]
+    return {rank: one for one in made for rank in one.ranks}
+
+
+class GroupAveraging:
+    """Wait-avoiding averagings of one group, one after the other.
+
+    Parameters
+    ----------
+    newest
+        The models that ranks contribute, by rank of the world.
+    ranks
+        The members.
+    """
+
+    def __init__(self, cluster: Cluster, newest: Sequence[Params], name: str, ranks: Sequence[int]):
+        self.ranks, self._newest = list(ranks), newest
+        group = cluster.group([cluster.workers[rank] for rank in ranks], name)
+        self._rounds = PartialAllReduce(
+            group, self._give, lambda parts: total(iter(parts))[0], algorithm="recursive-doubling"
+        )
+        self._entered = [0] * len(ranks)  # rounds, by place
+        self._included = [-1] * len(ranks)  # the last round that had what the member entered with
+
+    def average(self, rank: int, own: Params) -> Process:
+        """The mean of the group, with *own* in it."""
+        place = self.ranks.index(rank)
+        number = self._entered[place]
+        self._entered[place] += 1
+        self._rounds.trigger(number)
+        summed = yield self._rounds.over(place, number)
+        if self._included[place] == number:
+            return (summed / len(self.ranks)).astype(own.dtype)
+        return ((summed + own) / (len(self.ranks) + 1)).astype(own.dtype)
+
+    def _give(self, place: int) -> Params:
+        number = self._rounds.completed[place]
+        if self._entered[place] > number:
+            self._included[place] = number
+        return self._newest[self.ranks[place]]
