@@ -182,6 +182,19 @@ def test_it_reaches_the_quickstart_target(kind):
 
 
 @EVERY
+@pytest.mark.parametrize("hosts", [1, 3])
+def test_the_quickstart_runs_on_other_numbers_of_hosts(kind, hosts):
+    """`--nodes 1` and `--nodes 3`: defaults fit any number of workers."""
+    made = load(
+        "quickstart", [f"algorithm.kind={kind}", f"topology.hosts={hosts}", "stop.steps=20"]
+    )
+    result = run(made)
+    assert result.summary["status"] == "completed"
+    assert result.summary["workers"] == 4 * hosts
+    assert np.isfinite(result.summary["final_loss"])
+
+
+@EVERY
 @pytest.mark.parametrize("fidelity", ["alpha-beta", "flow"])
 def test_few_scheduled_events_a_step(kind, fidelity):
     """Without storage; two and what messages cost, a collective in which all leave together one.

@@ -11,14 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import simpy
-from simpy.events import Event
-
 from simulator.algorithms.base import EVERYTHING, Needs, Specification, register
-from simulator.algorithms.graphs import neighbours
+from simulator.algorithms.pieces.graphs import neighbours
+from simulator.algorithms.pieces.pairs import Models
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
-from simulator.cluster.job import Params
 
 
 @register("ad-psgd")
@@ -81,62 +78,3 @@ class ADPSGD:
                 yield models.next_step(rank)
             other = others[int(rng.integers(len(others)))]
             took_time = yield from models.average(rank, other)
-
-
-class Models:
-    """The model of every rank, which two threads change.
-
-    Attributes
-    ----------
-    params
-        By rank.
-    averagings
-        So far, by rank.
-    """
-
-    def __init__(self, cluster: Cluster):
-        self.cluster = cluster
-        n = len(cluster.workers)
-        self.params: list[Params] = [cluster.job.start] * n
-        self.averagings = [0] * n
-        self._turns = [simpy.Resource(cluster.env) for _ in range(n)]
-        self._steps: list[Event] = [cluster.env.event() for _ in range(n)]  # the next one's end
-
-    def move(self, rank: int, params: Params) -> None:
-        """Let *params* be the model of *rank* from now on."""
-        self.params[rank] = params
-        self.cluster.workers[rank].publish(params)
-
-    def step_taken(self, rank: int) -> None:
-        """*rank* has ended a step."""
-        if not self._steps[rank].triggered:
-            self._steps[rank].succeed()
-
-    def next_step(self, rank: int) -> Event:
-        """Event that fires when *rank* has ended a step since this was last asked for."""
-        over = self._steps[rank]
-        if over.triggered:
-            self._steps[rank] = self.cluster.env.event()
-        return over
-
-    def average(self, rank: int, other: int) -> Process:
-        """Let both have the mean of what they have when it is *rank*'s turn; did it take time?
-
-        What either learns while the models are under way is added to that.
-        """
-        began, send = self.cluster.env.now, self.cluster.network.send
-        nodes, nbytes = self.cluster.nodes, self.cluster.nbytes
-        with self._turns[other].request() as turn:
-            yield turn
-            half = (self.params[other] - self.params[rank]) / 2
-            there, back = (
-                send(nodes[a], nodes[b], nbytes) for a, b in ((rank, other), (other, rank))
-            )
-            yield there
-            yield back
-            apply = self.cluster.job.apply
-            self.move(rank, apply(self.params[rank], half))
-            self.move(other, apply(self.params[other], -half))
-        self.averagings[rank] += 1
-        self.averagings[other] += 1
-        return self.cluster.env.now > began

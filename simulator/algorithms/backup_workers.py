@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge
 
 from simulator.algorithms.base import Needs, Specification, register
-from simulator.algorithms.serving import AveragingServer
+from simulator.algorithms.pieces.serving import AveragingServer
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.engine import First

@@ -38,8 +38,8 @@ class Needs:
     fixed
         Why it cannot go on without a worker, if it cannot.
     restarts
-        Its replicas, one process per worker, can be begun anew from parameters at any step;
-        so it can be the base of another method.
+        Its replicas, one process per worker, can be begun anew from parameters and optimiser
+        state at any step; so it can be the base of another method.
     timed
         What is learned depends on who comes when, although all take the same steps.
     """

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from simulator.algorithms.base import Needs, Specification, register
-from simulator.algorithms.graphs import Neighbourhood, neighbours
+from simulator.algorithms.pieces.graphs import Neighbourhood, neighbours
+from simulator.algorithms.pieces.mixing import mix, tell
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
-from simulator.cluster.job import Params
 from simulator.network import Mail
-from simulator.network.group import mean_of
 
 
 @register("d-psgd")
@@ -69,17 +68,3 @@ class DPSGD:
                 tell(mail, worker.rank, others, moved)
                 params = yield from mix(mail, worker.rank, others, moved)
             worker.finish_step(step, params, loss)
-
-
-def tell(mail: Mail, rank: int, others: Sequence[int], params: Params) -> None:
-    """Send *params* to all *others*; nobody waits for that."""
-    for other in others:
-        mail.send(rank, other, params)
-
-
-def mix(mail: Mail, rank: int, others: Sequence[int], own: Params) -> Process:
-    """Wait for the next model of each of *others*; the mean of them and *own*, in rank order."""
-    models = {rank: own}
-    for other, sent in [(other, mail.receive(rank, other)) for other in others]:
-        models[other] = yield sent
-    return mean_of(models[one] for one in sorted(models))

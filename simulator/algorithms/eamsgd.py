@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge, Lt
 
 from simulator.algorithms.base import ELASTIC, Needs, Specification, register
-from simulator.algorithms.easgd import elastic
+from simulator.algorithms.pieces.springs import elastic
 from simulator.cluster import Cluster
 from simulator.cluster.accounting import Process
 

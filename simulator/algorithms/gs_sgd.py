@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt
 
 from simulator.algorithms.base import Needs, Specification, register
-from simulator.algorithms.compression import (
+from simulator.algorithms.pieces.compression import (
     SELECTION,
     SKETCHING,
     Cost,
@@ -22,7 +22,7 @@ from simulator.algorithms.compression import (
     Kept,
     check_kept,
 )
-from simulator.algorithms.sketching import Accumulator, Selection, selection
+from simulator.algorithms.pieces.sketching import Accumulator, Selection, selection
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.network import Group
@@ -70,7 +70,7 @@ class GSSGD:
     sketch_cost: Cost = SKETCHING
     select_cost: Cost = SELECTION
 
-    needs: ClassVar[Needs] = Needs(fixed="what it has not sent yet would be lost")
+    needs: ClassVar[Needs] = Needs(fixed="what it has not sent yet would be lost", restarts=False)
     paper: ClassVar[str] = "arXiv:2108.06004"
     specification: ClassVar[Specification] = "reconstruction"
 

@@ -15,7 +15,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from simulator.algorithms.base import Needs, Specification, in_one_group, register
-from simulator.algorithms.compression import (
+from simulator.algorithms.pieces.compression import (
     SELECTION,
     Cost,
     Density,
@@ -25,7 +25,7 @@ from simulator.algorithms.compression import (
     number_kept,
     sparse_nbytes,
 )
-from simulator.algorithms.graphs import powers
+from simulator.algorithms.pieces.graphs import powers
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.cluster.job import Params
@@ -79,7 +79,7 @@ class GTopKSGD:
     select_cost: Cost = SELECTION
     wire_ratio: Ratio = None
 
-    needs: ClassVar[Needs] = Needs(fixed="what it has not sent yet would be lost")
+    needs: ClassVar[Needs] = Needs(fixed="what it has not sent yet would be lost", restarts=False)
     paper: ClassVar[str] = "arXiv:1901.04359"
     specification: ClassVar[Specification] = "verified from code"
 

@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Le
 
 from simulator.algorithms.base import EVERYTHING, Needs, Specification, divides, register
-from simulator.algorithms.masters import HostModel, Masters
+from simulator.algorithms.pieces.masters import HostModel, Masters
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.cluster.job import Params

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge
 
 from simulator.algorithms.base import Needs, Specification, register
-from simulator.algorithms.push_sum import Mass, Peers, taken
+from simulator.algorithms.pieces.push_sum import Mass, Peers, taken
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 

@@ -16,7 +16,7 @@ import numpy as np
 from annotated_types import Ge
 
 from simulator.algorithms.base import Needs, Specification, register
-from simulator.algorithms.compression import Cost, low_rank_nbytes
+from simulator.algorithms.pieces.compression import Cost, low_rank_nbytes
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.cluster.job import Params
@@ -57,7 +57,7 @@ class PowerSGD:
     rank: Annotated[int, Ge(1)] = 2
     multiply_cost: Cost = MULTIPLY_ADD
 
-    needs: ClassVar[Needs] = Needs(fixed="what it has not sent yet would be lost")
+    needs: ClassVar[Needs] = Needs(fixed="what it has not sent yet would be lost", restarts=False)
     paper: ClassVar[str] = "arXiv:1905.13727"
     specification: ClassVar[Specification] = "verified from code"
 

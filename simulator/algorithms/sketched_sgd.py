@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge, Gt
 
 from simulator.algorithms.base import Needs, Specification, register
-from simulator.algorithms.compression import (
+from simulator.algorithms.pieces.compression import (
     SELECTION,
     SKETCHING,
     Cost,
@@ -21,7 +21,7 @@ from simulator.algorithms.compression import (
     Kept,
     check_kept,
 )
-from simulator.algorithms.sketching import Accumulator, Selection, Step, selection
+from simulator.algorithms.pieces.sketching import Accumulator, Selection, Step, selection
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.cluster.job import Params
@@ -63,7 +63,9 @@ class SketchedSGD:
     sketch_cost: Cost = SKETCHING
     select_cost: Cost = SELECTION
 
-    needs: ClassVar[Needs] = Needs(servers=1, fixed="what it has not sent yet would be lost")
+    needs: ClassVar[Needs] = Needs(
+        servers=1, fixed="what it has not sent yet would be lost", restarts=False
+    )
     paper: ClassVar[str] = "arXiv:1903.04488"
     specification: ClassVar[Specification] = "verified from code"
 

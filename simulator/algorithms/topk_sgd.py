@@ -6,7 +6,7 @@ github.com/epfml/LocalSGD-Code, commit 3d4811d.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar
@@ -15,21 +15,21 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from simulator.algorithms.base import Needs, Specification, in_one_group, register
-from simulator.algorithms.compression import (
+from simulator.algorithms.pieces.compression import (
     SELECTION,
     Cost,
     Density,
     Kept,
     Ratio,
     check_kept,
+    clipped,
+    mean_of_sparse,
     number_kept,
     sparse_nbytes,
 )
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
-from simulator.cluster.job import Params
-from simulator.engine.values import frozen
-from simulator.learning.compressors import Sparse, select, sparse_sum, without
+from simulator.learning.compressors import select, without
 from simulator.learning.optimizers import decayed
 from simulator.network import Group
 
@@ -78,7 +78,7 @@ class TopKSGD:
     select_cost: Cost = SELECTION
     wire_ratio: Ratio = None
 
-    needs: ClassVar[Needs] = Needs(fixed="what it has not sent yet would be lost")
+    needs: ClassVar[Needs] = Needs(fixed="what it has not sent yet would be lost", restarts=False)
     paper: ClassVar[str] = "arXiv:1712.01887"
     specification: ClassVar[Specification] = "verified from code"
 
@@ -97,7 +97,7 @@ class TopKSGD:
         for step in worker.steps():
             batch = yield worker.load_batch()
             loss, grad = yield worker.compute_gradient(params, batch)
-            grad = self.clipped(decayed(grad, params, rule.weight_decay), world.size)
+            grad = clipped(decayed(grad, params, rule.weight_decay), self.clip, world.size)
             if self.momentum_correction:
                 velocity = grad = rule.momentum * velocity + grad
             wanted = residual + worker.rate(step) * grad
@@ -122,18 +122,6 @@ class TopKSGD:
             return number_kept(None, self.warmup[stretch], size)
         return number_kept(self.k, self.density, size)
 
-    def clipped(self, grad: Params, workers: int) -> Params:
-        """*grad*, no longer than this worker's part of `clip`."""
-        length = float(np.linalg.norm(grad))
-        most = np.inf if self.clip is None else self.clip / np.sqrt(workers)
-        return grad * (most / length) if length > most else grad
-
     def agrees_after(self, steps: int) -> bool:
         """Do all replicas hold the same after *steps* steps?"""
         return steps > 0
-
-
-def mean_of_sparse(size: int, workers: int, parts: Sequence[Sparse]) -> Params:
-    """What the parameters move by: minus the mean of what was sent, shape (size,)."""
-    change: Params = frozen(sparse_sum(parts, size) / -workers)
-    return change

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import gcd, isqrt
+from math import isqrt
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
 from simulator.algorithms.base import Needs, Specification, register
+from simulator.algorithms.pieces.butterfly import GroupAveraging, averagings, butterfly
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.cluster.job import Params
-from simulator.cluster.partial import PartialAllReduce
 from simulator.errors import InvalidInput
 from simulator.network import Group
-from simulator.network.group import total
 
 
 @register("wagma")
@@ -94,68 +93,3 @@ class WAGMA:
             else:
                 params = yield from phases[step % len(phases)].average(rank, params)
             worker.finish_step(step, params, loss)
-
-
-def butterfly(n: int, size: int) -> list[list[list[int]]]:
-    """Groups of *size* ranks of successive steps, until they repeat.
-
-    Ranks are those of a power of two of which the last may be missing.
-
-    >>> butterfly(8, 4)[:2]
-    [[[0, 1, 2, 3], [4, 5, 6, 7]], [[0, 1, 4, 5], [2, 3, 6, 7]]]
-    """
-    depth, width = (n - 1).bit_length(), size.bit_length() - 1
-    phases = []
-    for step in range(depth // gcd(width, depth) if depth else 1):
-        flipped = sum({1 << (step * width + r) % depth for r in range(width)}) if depth else 0
-        groups: dict[int, list[int]] = {}
-        for rank in range(n):
-            groups.setdefault(rank & ~flipped, []).append(rank)
-        phases.append(list(groups.values()))
-    return phases
-
-
-def averagings(
-    cluster: Cluster, newest: Sequence[Params], name: str, groups: Sequence[Sequence[int]]
-) -> dict[int, GroupAveraging]:
-    """The averaging of each of *groups*, by rank."""
-    made = [GroupAveraging(cluster, newest, f"{name} of {ranks[0]}", ranks) for ranks in groups]
-    return {rank: one for one in made for rank in one.ranks}
-
-
-class GroupAveraging:
-    """Wait-avoiding averagings of one group, one after the other.
-
-    Parameters
-    ----------
-    newest
-        The models that ranks contribute, by rank of the world.
-    ranks
-        The members.
-    """
-
-    def __init__(self, cluster: Cluster, newest: Sequence[Params], name: str, ranks: Sequence[int]):
-        self.ranks, self._newest = list(ranks), newest
-        group = cluster.group([cluster.workers[rank] for rank in ranks], name)
-        self._rounds = PartialAllReduce(
-            group, self._give, lambda parts: total(iter(parts))[0], algorithm="recursive-doubling"
-        )
-        self._entered = [0] * len(ranks)  # rounds, by place
-        self._included = [-1] * len(ranks)  # the last round that had what the member entered with
-
-    def average(self, rank: int, own: Params) -> Process:
-        """The mean of the group, with *own* in it."""
-        place = self.ranks.index(rank)
-        number = self._entered[place]
-        self._entered[place] += 1
-        self._rounds.trigger(number)
-        summed = yield self._rounds.over(place, number)
-        if self._included[place] == number:
-            return (summed / len(self.ranks)).astype(own.dtype)
-        return ((summed + own) / (len(self.ranks) + 1)).astype(own.dtype)
-
-    def _give(self, place: int) -> Params:
-        number = self._rounds.completed[place]
-        if self._entered[place] > number:
-            self._included[place] = number
-        return self._newest[self.ranks[place]]

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from simulator.algorithms import ALGORITHMS, BASES
+from simulator.algorithms.base import EVERYTHING
 from simulator.errors import Problem, ScenarioError, printable, suggestion
 from simulator.experiment.document import Document
+from simulator.learning.optimizers import SGD
 
 Loc = Sequence[str | int]
+
+OPTIMIZER_SETTINGS = tuple(item.name for item in fields(SGD))
 
 _WANTED = {
     "int_type": "a whole number",
@@ -79,10 +85,20 @@ def _path(data: Any, loc: Loc) -> list[str | int]:
 def _message(model: type[BaseModel], parent: Loc, item: dict[str, Any]) -> str:
     given, context, kind = printable(item["input"]), item.get("ctx", {}), item["type"]
     if kind == "extra_forbidden":
-        return f"no such setting; {suggestion(str(item['loc'][-1]), known_names(model, parent))}"
+        name = str(item["loc"][-1])
+        if parent[:1] == ("algorithm",) and name in OPTIMIZER_SETTINGS:
+            return _of_the_optimizer(str(parent[-1]), name)
+        return f"no such setting; {suggestion(name, known_names(model, parent))}"
     if kind == "missing":
         return "is missing"
     if kind == "union_tag_invalid":
+        if context["tag"] in ALGORITHMS and item["loc"][0] == "algorithm":
+            return (
+                f"{context['tag']} cannot be the base of another method: only what takes the same "
+                f"steps on all workers can, without a server, and remembers no more than "
+                f"parameters and momentum; known: "
+                f"{', '.join(sorted(BASES))}"
+            )
         known = [name.strip(" '") for name in context["expected_tags"].split(",")]
         return f"no kind {printable(context['tag'])}; {suggestion(context['tag'], known)}"
     if kind == "union_tag_not_found":
@@ -97,6 +113,14 @@ def _message(model: type[BaseModel], parent: Loc, item: dict[str, Any]) -> str:
     if kind == "finite_number":
         return f"must be finite, not {given}"
     return f"{item['msg'].replace('Input should', 'must')}, not {given}"
+
+
+def _of_the_optimizer(algorithm: str, name: str) -> str:
+    """Why *name*, which `learning.optimizer` has, is no setting of *algorithm*."""
+    cls = ALGORITHMS.get(algorithm)
+    if cls is not None and name in EVERYTHING - cls.needs.optimizer:
+        return f"{algorithm} has no {name}: its specification is without ({cls.paper})"
+    return f"is no setting of {algorithm}; it is learning.optimizer.{name}"
 
 
 def known_names(model: type[BaseModel], loc: Loc) -> list[str]:

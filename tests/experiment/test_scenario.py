@@ -44,6 +44,47 @@ def test_five_mistakes_give_five_located_messages():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            "algorithm: {kind: k-avg, momentum: 0.9}",
+            "x.yaml:1:26: algorithm.momentum: k-avg has no momentum: its specification is without",
+        ),
+        (
+            "algorithm: {kind: local-sgd, momentum: 0.9}",
+            "algorithm.momentum: is no setting of local-sgd; it is learning.optimizer.momentum",
+        ),
+        (
+            "algorithm: {kind: slowmo, base: async-ps}",
+            "algorithm.base: async-ps cannot be the base of another method",
+        ),
+        (
+            "algorithm: {kind: slowmo, base: {kind: sgp, pers: 2}}",
+            "algorithm.base.pers: no such setting; did you mean 'peers'?",
+        ),
+        (
+            "algorithm: {kind: topk-sgd, k: 5000}",
+            "algorithm: k is 5,000, but the model has only 4,810 parameters",
+        ),
+        ("algorithm: {kind: hier-avg, k1: 0}", "algorithm.k1: must be greater than or equal to 1"),
+        (
+            "algorithm: {kind: hier-avg, group_size: 3}",
+            "algorithm: groups of 3 do not divide 8 workers; possible: 1, 2, 4, 8",
+        ),
+        (
+            "algorithm: {kind: wagma, group_size: 3}",
+            "algorithm: groups of 3 make no butterfly; use a power of two",
+        ),
+        (
+            "topology: {hosts: 6, gpus_per_host: 0}\nalgorithm: {kind: wagma, group_size: 2}",
+            "algorithm: groups of 2 make no butterfly of 6 workers; use a power of two of workers",
+        ),
+        (
+            "algorithm: {kind: delayed-averaging, delay: 9}",
+            "algorithm: delay 9 is longer than the period of 8 steps",
+        ),
+        (
+            "algorithm: {kind: backup-workers, backup: 8}",
+            "algorithm: 8 backup workers leave none of 8 to wait for; at most 7",
+        ),
         ("seeds: 3", "x.yaml:1:1: seeds: no such setting; did you mean 'seed'?"),
         ("topology: {kind: tours}", "topology: no kind 'tours'; did you mean 'torus'?"),
         ("topology: {hosts: 2.0}", "topology.hosts: expected a whole number, not 2.0"),
@@ -86,7 +127,6 @@ def test_five_mistakes_give_five_located_messages():
             "algorithm: {kind: layered-sgd, group_size: 3}",
             "algorithm: groups of 3 do not divide 8 workers",
         ),
-        ("algorithm: {kind: sync-sgd, momentum: 0.9}", "algorithm.momentum: no such setting"),
         (
             "stragglers: [{kind: slow-workers, workers: [9]}]",
             "x.yaml:1:14: stragglers.0: there is no worker 9",

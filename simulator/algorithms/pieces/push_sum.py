@@ -11,7 +11,7 @@ from functools import cached_property
 
 from simpy.events import Event
 
-from simulator.algorithms.graphs import hops
+from simulator.algorithms.pieces.graphs import hops
 from simulator.cluster.accounting import Process
 from simulator.cluster.job import Params
 from simulator.engine.values import frozen

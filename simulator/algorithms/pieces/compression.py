@@ -7,14 +7,19 @@ own shapes give where the ratio would not be the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Annotated
 
+import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from simulator.cluster import Cluster
+from simulator.cluster.job import Params
 from simulator.cluster.workload import BYTES_PER_PARAMETER
+from simulator.engine.values import frozen
 from simulator.errors import InvalidInput
+from simulator.learning.compressors import Sparse, sparse_sum
 from simulator.units import Seconds
 
 # Seconds per element of a gradient to select the largest: the compression times of VGG-16,
@@ -80,3 +85,16 @@ def vector_nbytes(cluster: Cluster) -> float:
     """Bytes of biases and of normalisation parameters; 0 where shapes are not known."""
     shapes = cluster.workload.tensor_shapes() or []
     return BYTES_PER_PARAMETER * float(sum(prod(shape) for shape in shapes if len(shape) == 1))
+
+
+def clipped(grad: Params, most: float | None, workers: int) -> Params:
+    """*grad*, no longer than one worker's part of *most*: ``most / sqrt(workers)``."""
+    length = float(np.linalg.norm(grad))
+    limit = np.inf if most is None else most / np.sqrt(workers)
+    return grad * (limit / length) if length > limit else grad
+
+
+def mean_of_sparse(size: int, workers: int, parts: Sequence[Sparse]) -> Params:
+    """What the parameters move by: minus the mean of what was sent, shape (size,)."""
+    change: Params = frozen(sparse_sum(parts, size) / -workers)
+    return change

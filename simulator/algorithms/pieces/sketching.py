@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.algorithms.compression import number_kept, vector_nbytes
+from simulator.algorithms.pieces.compression import number_kept, vector_nbytes
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.job import Params
 from simulator.engine.values import frozen
