@@ -20,13 +20,13 @@ class News(NamedTuple):
 
     Attributes
     ----------
-    number
-        Of the round.
+    rounds
+        That are over.
     value
         What the server made of it.
     """
 
-    number: int
+    rounds: int
     value: Any
 
 
@@ -78,7 +78,7 @@ class Rounds:
         """Event that fires with the `News` of round *number*, or of a later one."""
         newest = self._newest.get(worker.rank)
         wait = Composite(self._cluster.env, f"the server's answer to round {number}")
-        if newest is not None and newest.number >= number:
+        if newest is not None and newest.rounds > number:
             wait.fire(newest)
             return wait
         self._waits[worker.rank] = number, wait
@@ -104,8 +104,8 @@ class Rounds:
         if not self._parts or len(self._parts) < min(self._wanted, len(self._members)):
             return
         parts = [self._parts[rank] for rank in sorted(self._parts)]
-        news = News(self._number, self._combine(parts))
-        self._number, self._parts = self._number + 1, {}
+        self._number += 1
+        news, self._parts = News(self._number, self._combine(parts)), {}
         for rank in list(self._members):
             self._answer(rank, news)
 
@@ -113,15 +113,15 @@ class Rounds:
         target = self._cluster.workers[rank].node
         transfer = self._cluster.network.send(self._node, target, self._nbytes, "pull")
         waiting = self._waits.get(rank)
-        if waiting is not None and waiting[0] <= news.number:
+        if waiting is not None and waiting[0] < news.rounds:
             waiting[1].parts = (*waiting[1].parts, transfer)
         when_over(transfer, partial(self._deliver, rank, news))
 
     def _deliver(self, rank: int, news: News) -> None:
         newest = self._newest.get(rank)
-        if newest is None or newest.number < news.number:
+        if newest is None or newest.rounds < news.rounds:
             self._newest[rank] = news
         number, wait = self._waits.get(rank, (0, None))
-        if wait is not None and number <= news.number:
+        if wait is not None and number < news.rounds:
             del self._waits[rank]
             wait.fire(news)

@@ -55,8 +55,10 @@ class AveragingServer:
             rounds.submit(worker, step, grad[part], nbytes)
 
     def model(self, worker: Worker, step: int) -> Event:
-        """Event that fires with the model after *step*, or a later one, and its updates so far."""
+        """Event that fires with the `News` of the model after *step*, or of a later one."""
         news = [rounds.news(worker, step) for rounds in self._rounds]
+        if len(news) == 1:
+            return news[0]
         return Together(self._env, "a model from the server", news, _put_together)
 
     def leave(self, worker: Worker) -> None:
@@ -65,5 +67,5 @@ class AveragingServer:
             rounds.leave(worker)
 
 
-def _put_together(news: list[News]) -> tuple[int, Params]:
-    return news[0].number + 1, joined([one.value for one in news])
+def _put_together(news: list[News]) -> News:
+    return News(news[0].rounds, joined([one.value for one in news]))
