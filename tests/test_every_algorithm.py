@@ -205,7 +205,15 @@ def test_few_scheduled_events_a_step(kind, fidelity):
     """
     # Beside messages: an event for every bucket that is full, for every computation beside the
     # gradient, for waiting one's turn.
-    special = {"layered-sgd": 4, "ddp": 3, "gs-sgd": 4, "powersgd": 4, "ad-psgd": 4}
+    special = {
+        "layered-sgd": 4,
+        "ddp": 3,
+        "gs-sgd": 4,
+        "powersgd": 4,
+        "ad-psgd": 4,
+        "lasgd": 4,
+        "sketched-sgd": 4,
+    }
     made = scenario(
         algorithm={"kind": kind},
         topology={"hosts": 4, "gpus_per_host": 4},

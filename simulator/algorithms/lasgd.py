@@ -92,7 +92,7 @@ class LASGD:
         for step in worker.steps():
             batch = yield worker.load_batch()
             loss, grad = yield worker.compute_gradient(params, batch)
-            params, staleness = yield from host.exchange(worker, grad)
+            params, staleness = yield from host.exchange(worker, step, grad)
             worker.finish_step(step, params, loss, staleness)
 
     def due(self, updates: int, seconds: float) -> float:

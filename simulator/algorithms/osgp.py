@@ -75,4 +75,6 @@ class OSGP:
             worker.finish_step(step, mass.model, loss, weight=mass.weight)
         if gifts is not None:
             mass = yield from taken(mass, gifts)
-            worker.publish(mass.model)
+        if self.patience:
+            mass = yield from peers.go_on(worker.rank, rounds, mass)
+        worker.publish(mass.model, mass.weight)

@@ -75,7 +75,8 @@ class SketchedSGD:
 
     def processes(self, cluster: Cluster) -> Iterator[Process]:
         chosen = selection(cluster, self.rows, self.size, self.k, self.density, self.candidates)
-        server = SketchServer(cluster, chosen)
+        lookup = self.rows * self.sketch_cost + self.select_cost
+        server = SketchServer(cluster, chosen, lookup * cluster.parameters)
         for worker in cluster.workers:
             yield self.replica(worker, server, chosen)
 
@@ -99,18 +100,23 @@ class SketchedSGD:
 class SketchServer:
     """The two rounds of a step at the server, which keeps no model.
 
+    Parameters
+    ----------
+    seconds
+        To look all coordinates up in the sum of sketches, and to select.
+
     Attributes
     ----------
     asking, giving
         Sketches are submitted to the first, exact values to the second.
     """
 
-    def __init__(self, cluster: Cluster, chosen: Selection):
+    def __init__(self, cluster: Cluster, chosen: Selection, seconds: float):
         node, wanted = cluster.server_nodes[0], len(cluster.workers)
         self._rate, self._chosen = cluster.job.optimizer.rate, chosen
         self._candidates: Sparse
         self._step = 0
-        self.asking = cluster.rounds(node, self._ask, wanted, 0.0)
+        self.asking = cluster.rounds(node, self._ask, wanted, 0.0, seconds)
         self.giving = cluster.rounds(node, self._give, wanted, chosen.kept_nbytes)
 
     def _ask(self, waiting: Sequence[Params]) -> None:

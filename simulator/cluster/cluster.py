@@ -204,11 +204,16 @@ class Cluster:
         return server
 
     def rounds(
-        self, node: str, combine: Callable[[list[Any]], Any], wanted: int, answer: float
+        self,
+        node: str,
+        combine: Callable[[list[Any]], Any],
+        wanted: int,
+        answer: float,
+        seconds: float = 0.0,
     ) -> Rounds:
         """A server on *node* that waits for contributions and answers all; see `Rounds`."""
         self._collecting[node] = None
-        return Rounds(self, node, combine, wanted, answer)
+        return Rounds(self, node, combine, wanted, answer, seconds)
 
     def mail(self) -> Mail:
         """Messages between workers, by rank."""

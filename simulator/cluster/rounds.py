@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simpy.events import Event
+from simpy.events import NORMAL, Event
 
 from simulator.engine import Composite, when_over
 
@@ -48,6 +48,8 @@ class Rounds:
         Contributions that make a round complete; fewer if fewer workers are left.
     answer
         Bytes of an answer, B.
+    seconds
+        That the server computes before it answers.
     """
 
     def __init__(
@@ -57,9 +59,10 @@ class Rounds:
         combine: Callable[[list[Any]], Any],
         wanted: int,
         answer: float,
+        seconds: float = 0.0,
     ):
         self._cluster, self._node, self._combine = cluster, node, combine
-        self._wanted, self._nbytes = wanted, answer
+        self._wanted, self._nbytes, self._seconds = wanted, answer, seconds
         self._number = 0  # of the open round
         self._parts: dict[int, Any] = {}
         self._members = dict.fromkeys(range(len(cluster.workers)))
@@ -106,6 +109,13 @@ class Rounds:
         parts = [self._parts[rank] for rank in sorted(self._parts)]
         self._number += 1
         news, self._parts = News(self._number, self._combine(parts)), {}
+        if self._seconds:
+            env = self._cluster.env
+            env.at(env.now + self._seconds, NORMAL, partial(self._answer_all, news))
+        else:
+            self._answer_all(news)
+
+    def _answer_all(self, news: News) -> None:
         for rank in list(self._members):
             self._answer(rank, news)
 

@@ -99,9 +99,13 @@ class Server:
 
     def push(self, worker: Worker, change: Params) -> Event:
         """Add *change*; fires with its staleness when the server has acknowledged it."""
+        since = self._pulled[worker.rank]  # a pull may overtake it
         return self._all(
             worker,
-            [partial(self.count, worker, change[part], k) for k, part in enumerate(self.parts)],
+            [
+                partial(self.count, worker, change[part], k, since)
+                for k, part in enumerate(self.parts)
+            ],
             lambda answers: answers[0],
             down=0.0,
         )
@@ -111,21 +115,27 @@ class Server:
         handlers = [partial(self.value, worker, k) for k in range(len(self.nodes))]
         return self._all(worker, handlers, joined, up=0.0)
 
-    def ask(self, worker: Worker, arrived: Callable[[Reply], None]) -> Event:
-        """A request without content, whose answer may have to wait.
+    def ask(
+        self,
+        worker: Worker,
+        arrived: Callable[[Reply], None],
+        up: float | None = None,
+        down: float | None = None,
+    ) -> Event:
+        """As `exchange`, for a request that others may notice or whose answer may have to wait.
 
-        ``arrived(reply)`` runs when it has arrived; ``reply(value)`` sends the model's bytes
-        back, with *value* as that of the event.
+        ``arrived(reply)`` runs at the very instant at which it has arrived; ``reply(value)``,
+        some time, sends the answer, with *value* as that of the event.
         """
-        network, node = self.cluster.network, self.nodes[0]
+        network, node, dense = self.cluster.network, self.nodes[0], self.cluster.nbytes
         answer = Composite(self.cluster.env, f"the answer of {self!r}")
 
         def reply(value: Any) -> None:
-            back = network.send(node, worker.node, self.cluster.nbytes, "pull")
+            back = network.send(node, worker.node, dense if down is None else down, "pull")
             answer.parts = (there, back)
             when_over(back, lambda: answer.fire(value))
 
-        there = network.send(worker.node, node, 0.0, "push")
+        there = network.send(worker.node, node, dense if up is None else up, "push")
         answer.parts = (there,)
         when_over(there, lambda: arrived(reply))
         return answer
@@ -133,7 +143,11 @@ class Server:
     def exchange(
         self, worker: Worker, respond: Answer, up: float | None = None, down: float | None = None
     ) -> Event:
-        """Bytes to the first shard and back; *respond* runs when the request has arrived."""
+        """Bytes to the first shard and back; *respond* gives the answer to what has arrived.
+
+        Requests are answered in the order of their arrival, but an answer may be made up as late
+        as it is needed (docs/decisions/0002).
+        """
         return self._call(worker, 0, respond, up, down)
 
     def _value_then_add(self, worker: Worker, change: Params, shard: int = 0) -> tuple[Params, int]:
@@ -141,13 +155,18 @@ class Server:
         _, staleness = self.add(worker, change, shard)
         return before, staleness
 
-    def count(self, worker: Worker, change: Params, shard: int = 0) -> int:
-        """As `add` for a worker that gets nothing but the staleness of what it gave."""
-        held = self._pulled[worker.rank]
-        _, staleness = self.add(worker, change, shard)
+    def count(
+        self, worker: Worker, change: Params, shard: int = 0, since: int | None = None
+    ) -> int:
+        """As `add` for a worker that gets nothing but the staleness of what it gave.
+
+        *since* is how many changes the value had had that its gradient was taken at.
+        """
+        held, version = self._pulled[worker.rank], self.version
+        self.add(worker, change, shard)
         if not shard:
             self._pulled[worker.rank] = held + 1  # its own change is none that it misses
-        return staleness
+        return version - (held if since is None else since)
 
     def _all(
         self,

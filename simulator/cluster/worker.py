@@ -250,8 +250,9 @@ class Worker:
         if self.cluster.outages is not None:
             self.cluster.outages.finished(self, step)
 
-    def publish(self, params: Params) -> None:
+    def publish(self, params: Params, weight: float = 1.0) -> None:
         """Let *params*, which a final wait has changed, be evaluated instead of the last ones."""
+        self.weight = weight
         self.cluster.publish(self, frozen(params))
 
     # -- for outages -------------------------------------------------------------------

@@ -33,6 +33,7 @@ class Mail:
 
     def __init__(self, network: Network, nodes: Sequence[str], nbytes: float):
         self._network, self._nodes, self.nbytes = network, list(nodes), nbytes
+        self.env = network.env
         # By source and target: messages that were sent or waited for, but not yet both.
         self._sent: dict[tuple[int, int], deque[Composite]] = {}
         self._awaited: dict[tuple[int, int], deque[Composite]] = {}

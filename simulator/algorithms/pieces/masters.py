@@ -14,6 +14,7 @@ from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.cluster.job import Params
 from simulator.cluster.partial import PartialAllReduce
+from simulator.cluster.server import Reply
 from simulator.network.group import mean_of
 
 
@@ -38,6 +39,7 @@ class HostModel:
     """
 
     def __init__(self, cluster: Cluster, members: Sequence[Worker], serial: bool, common: bool):
+        self._env = cluster.env
         self.server = cluster.server([cluster.host_of(members[0])])
         self.updates = 0
         self.changed: Callable[[], None] = lambda: None
@@ -45,23 +47,24 @@ class HostModel:
         self._common = common
         self._states = dict.fromkeys([None, *(one.rank for one in members)], cluster.job.state)
 
-    def exchange(self, worker: Worker, grad: Params) -> Process:
-        """Give the gradient, get (parameters, staleness)."""
-        answer = partial(self._update, worker, grad)
+    def exchange(self, worker: Worker, step: int, grad: Params) -> Process:
+        """Give the gradient of the worker's own *step*, get (parameters, staleness)."""
+        answer = partial(self._update, worker, step, grad)
         if self._turn is None:
-            return (yield self.server.exchange(worker, answer))
+            return (yield self.server.ask(worker, answer))
         with self._turn.request() as turn:
             yield turn
-            return (yield self.server.exchange(worker, answer))
+            return (yield self.server.ask(worker, answer))
 
-    def _update(self, worker: Worker, grad: Params) -> tuple[Params, int]:
+    def _update(self, worker: Worker, step: int, grad: Params, reply: Reply) -> None:
         owner = None if self._common else worker.rank
-        state = self._states[owner]
+        state = worker.at_step(self._states[owner], step)
         change, self._states[owner] = worker.update(self.server.params, grad, state)
         self.updates += 1
-        answer = self.server.add(worker, change)
+        _, staleness = self.server.add(worker, change)
         self.changed()
-        return answer
+        # What is read is the model after all that happens at this instant.
+        self._env.after_instant(lambda: reply((self.server.value(worker), staleness)))
 
 
 class Masters:
@@ -92,11 +95,19 @@ class Masters:
         self._rounds = PartialAllReduce(group, self._give, _mean, self._take)
         self._given: list[tuple[Params, int]] = [(host.server.params, 0) for host in hosts]
         self._begun = self._wake = 0.0
+        self._looks = False
         for host in hosts:
-            host.changed = self._look
+            host.changed = self._look_soon
+
+    def _look_soon(self) -> None:
+        """Look when all updates of this instant have been made."""
+        if not self._looks:
+            self._looks = True
+            self._env.after_instant(self._look)
 
     def _look(self) -> None:
         """Begin an averaging if it is time, or come back when it is."""
+        self._looks = False
         if self._rounds.under_way:
             return
         ahead = max(host.updates for host in self._hosts)

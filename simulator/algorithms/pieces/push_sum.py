@@ -61,6 +61,8 @@ class Peers:
         self._mail, self._ranks = mail, ranks
         self._hops = hops(ranks, both)
         self._count = min(count, len(self._hops))
+        self._most, self._active = 0, ranks  # rounds begun by anybody, ranks that take steps
+        self._waits: list[Event] = []  # of those who have nothing left to do themselves
         self._nbytes = mail.nbytes + WEIGHT_NBYTES
 
     def distances(self, number: int) -> list[int]:
@@ -70,6 +72,9 @@ class Peers:
 
     def give(self, rank: int, number: int, mass: Mass) -> Mass:
         """Send every peer its part of *mass*; what is kept."""
+        if number >= self._most:
+            self._most = number + 1
+            self._tell()
         part = mass.part(1 / (self._count + 1))
         for distance in self.distances(number):
             self._mail.send(rank, (rank + distance) % self._ranks, part, self._nbytes)
@@ -79,6 +84,25 @@ class Peers:
         """Events of what others give in round *number*."""
         sources = [(rank - distance) % self._ranks for distance in self.distances(number)]
         return [self._mail.receive(rank, source) for source in sources]
+
+    def go_on(self, rank: int, number: int, mass: Mass) -> Process:
+        """Take part in rounds from *number* on, until all have taken their last step."""
+        self._active -= 1
+        self._tell()
+        while self._active or number < self._most:
+            if number < self._most:
+                mass = self.give(rank, number, mass)
+                mass = yield from taken(mass, self.gifts(rank, number))
+                number += 1
+            else:
+                self._waits.append(self._mail.env.event())
+                yield self._waits[-1]
+        return mass
+
+    def _tell(self) -> None:
+        waits, self._waits = self._waits, []
+        for wait in waits:
+            wait.succeed()
 
 
 def taken(mass: Mass, gifts: Sequence[Event]) -> Process:

@@ -80,8 +80,9 @@ class Selection:
         Coordinates that are used of a step (k), and those whose exact values are asked for.
     vectors, matrices
         Coordinates of biases, which are always sent exactly, and the others.
-    table_nbytes, asked_nbytes, kept_nbytes
-        Of the full-size job's messages.
+    table_nbytes, only_nbytes, asked_nbytes, kept_nbytes
+        Of the full-size job's messages: a sketch, a sketch without a second round, exact values
+        that are asked for, and those that are used.
     """
 
     sketch: CountSketch
@@ -90,6 +91,7 @@ class Selection:
     vectors: Indices
     matrices: Indices
     table_nbytes: float
+    only_nbytes: float
     asked_nbytes: float
     kept_nbytes: float
 
@@ -148,6 +150,7 @@ def selection(
         vectors,
         matrices,
         size * dense,
+        size * dense + vectors_nbytes,
         asked * share * dense + vectors_nbytes,
         k * share * dense + vectors_nbytes,
     )
