@@ -12,7 +12,8 @@ from simulator.errors import InvalidInput
 from simulator.network import Group
 from simulator.registry import Registry
 
-EVERYTHING = frozenset({"momentum", "weight_decay", "linear_scaling"})
+EVERYTHING = frozenset({"momentum", "nesterov", "weight_decay", "linear_scaling"})
+NO_MOMENTUM = EVERYTHING - {"momentum", "nesterov"}
 ELASTIC = frozenset({"wait", "shrink"})
 Specification = Literal["verified from code", "from the paper", "reconstruction"]
 

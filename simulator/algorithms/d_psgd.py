@@ -15,6 +15,7 @@ from simulator.algorithms.pieces.graphs import Neighbourhood, neighbours
 from simulator.algorithms.pieces.mixing import mix, tell
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
+from simulator.engine import Together
 from simulator.network import Mail
 
 
@@ -30,7 +31,8 @@ class DPSGD:
         after:       y_i = w_i + update(grad(w_i, batch_i));  send y_i
                      w_i = mean of own and neighbours' y
 
-    Nobody waits for anyone but its neighbours, so a delay spreads one hop per step.
+    Nobody waits for anyone but its neighbours, so a delay spreads one hop per step.  Mixing after
+    the step a worker also waits until its own model has been sent.
 
     Parameters
     ----------
@@ -65,6 +67,7 @@ class DPSGD:
                 params = worker.apply(mixed, change)
             else:
                 moved = worker.apply(params, change)
-                tell(mail, worker.rank, others, moved)
+                sent = tell(mail, worker.rank, others, moved)
                 params = yield from mix(mail, worker.rank, others, moved)
+                yield Together(worker.cluster.env, "own messages", sent, list)
             worker.finish_step(step, params, loss)

@@ -17,6 +17,7 @@ from simulator.algorithms.base import ELASTIC, Needs, Specification, register
 from simulator.cluster import Cluster, Server, Worker
 from simulator.cluster.accounting import Process
 from simulator.cluster.job import Params
+from simulator.engine import Together
 
 
 @register("downpour")
@@ -95,6 +96,6 @@ class Downpour:
         if self.own_push != "race":
             after = self.own_push == "after"
             return (yield server.push_pull(worker, change, pull_first=after))
-        push, pull = server.push(worker, change), server.pull(worker)
-        staleness = yield push
-        return (yield pull), staleness
+        both = [server.push(worker, change), server.pull(worker)]
+        staleness, params = yield Together(worker.cluster.env, f"answers of {server}", both, tuple)
+        return params, staleness

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 
-from simulator.algorithms.base import Needs, Specification, register
+from simulator.algorithms.base import EVERYTHING, Needs, Specification, register
 from simulator.algorithms.pieces.compression import (
     SELECTION,
     SKETCHING,
@@ -70,7 +70,11 @@ class GSSGD:
     sketch_cost: Cost = SKETCHING
     select_cost: Cost = SELECTION
 
-    needs: ClassVar[Needs] = Needs(fixed="what it has not sent yet would be lost", restarts=False)
+    needs: ClassVar[Needs] = Needs(
+        optimizer=EVERYTHING - {"nesterov"},
+        fixed="what it has not sent yet would be lost",
+        restarts=False,
+    )
     paper: ClassVar[str] = "arXiv:2108.06004"
     specification: ClassVar[Specification] = "reconstruction"
 

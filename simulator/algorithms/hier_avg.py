@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from simulator.algorithms.base import EVERYTHING, Needs, Specification, divides, register
+from simulator.algorithms.base import NO_MOMENTUM, Needs, Specification, divides, register
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.network import Group
@@ -44,7 +44,7 @@ class HierAvg:
     group_size: Annotated[int, Ge(1)] | None = None
 
     needs: ClassVar[Needs] = Needs(
-        groups=True, optimizer=EVERYTHING - {"momentum"}, fixed="its groups are made once"
+        groups=True, optimizer=NO_MOMENTUM, fixed="its groups are made once"
     )
     paper: ClassVar[str] = "arXiv:1903.05133"
     specification: ClassVar[Specification] = "reconstruction"

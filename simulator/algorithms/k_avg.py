@@ -14,7 +14,7 @@ from annotated_types import Ge
 
 from simulator.algorithms.base import (
     ELASTIC,
-    EVERYTHING,
+    NO_MOMENTUM,
     Needs,
     Specification,
     in_one_group,
@@ -46,7 +46,7 @@ class KAvg:
 
     k: Annotated[int, Ge(1)] = 8
 
-    needs: ClassVar[Needs] = Needs(failures=ELASTIC, optimizer=EVERYTHING - {"momentum"})
+    needs: ClassVar[Needs] = Needs(failures=ELASTIC, optimizer=NO_MOMENTUM)
     paper: ClassVar[str] = "arXiv:1708.01012"
     specification: ClassVar[Specification] = "from the paper"
 

@@ -60,11 +60,10 @@ class OSGP:
 
     def replica(self, worker: Worker, peers: Peers) -> Process:
         params, state = worker.start()
-        mass, gifts, rounds, waited = Mass(params, 1.0), None, 0, 0
+        mass, gifts, waited = Mass(params, 1.0), None, 0
         for step in worker.steps():
             if gifts is None:
-                mass = peers.give(worker.rank, rounds, mass)
-                gifts, rounds, waited = peers.gifts(worker.rank, rounds), rounds + 1, 0
+                (mass, gifts), waited = peers.give(worker.rank, mass), 0
             batch = yield worker.load_batch()
             loss, grad = yield worker.compute_gradient(mass.model, batch)
             change, state = worker.update(mass.model, grad, state)
@@ -76,5 +75,5 @@ class OSGP:
         if gifts is not None:
             mass = yield from taken(mass, gifts)
         if self.patience:
-            mass = yield from peers.go_on(worker.rank, rounds, mass)
+            mass = yield from peers.go_on(worker.rank, mass)
         worker.publish(mass.model, mass.weight)

@@ -20,6 +20,7 @@ from simulator.algorithms.pieces.compression import Cost, low_rank_nbytes
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.cluster.job import Params
+from simulator.cluster.workload import BYTES_PER_PARAMETER
 from simulator.engine.values import frozen
 from simulator.learning.compressors import LowRank, orthonormal
 from simulator.network import Group
@@ -50,8 +51,8 @@ class PowerSGD:
     rank
         Columns of the factors.
     multiply_cost
-        Time per multiply-add of the products, of which a coordinate of the full-size job
-        takes 3 times `rank`.
+        Time per multiply-add: `rank` of them per coordinate of the full-size job for each of
+        the three products, and per number of A to orthonormalise it.
     """
 
     rank: Annotated[int, Ge(1)] = 2
@@ -82,6 +83,7 @@ class PowerSGD:
         error = np.zeros_like(params)
         left_nbytes, right_nbytes, rest_nbytes = nbytes
         seconds = self.multiply_cost * self.rank * worker.cluster.parameters
+        orthonormalising = self.multiply_cost * self.rank * left_nbytes / BYTES_PER_PARAMETER
         for step in worker.steps():
             batch = yield worker.load_batch()
             loss, grad = yield worker.compute_gradient(params, batch)
@@ -91,7 +93,7 @@ class PowerSGD:
             merge: Any = left_factors
             sent = left_nbytes + rest_nbytes
             lefts, rest = yield world.all_reduce(rank, parts, sent, merge)
-            yield worker.spend(2 * seconds)
+            yield worker.spend(2 * seconds + orthonormalising)
             merge = partial(right_factors, factors, lefts, rest)
             own = factors.back(whole, lefts)
             rights, mean = yield world.all_reduce(rank, own, right_nbytes, merge)

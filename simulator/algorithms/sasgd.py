@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge, Gt
 
-from simulator.algorithms.base import EVERYTHING, Needs, Specification, in_one_group, register
+from simulator.algorithms.base import NO_MOMENTUM, Needs, Specification, in_one_group, register
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.network import Group
@@ -47,7 +47,7 @@ class SASGD:
     global_rate: Annotated[float, Gt(0)] | None = None
 
     needs: ClassVar[Needs] = Needs(
-        optimizer=EVERYTHING - {"momentum"},
+        optimizer=NO_MOMENTUM,
         fixed="what it has added up since the last aggregation would be lost",
     )
     paper: ClassVar[str] = "Cong et al., ICPP 2017"

@@ -59,6 +59,6 @@ class SGP:
             batch = yield worker.load_batch()
             loss, grad = yield worker.compute_gradient(mass.model, batch)
             change, state = worker.update(mass.model, grad, state)
-            mass = peers.give(worker.rank, step, Mass(mass.numerator + change, mass.weight))
-            mass = yield from taken(mass, peers.gifts(worker.rank, step))
+            mass = Mass(mass.numerator + change, mass.weight)
+            mass = yield from taken(*peers.give(worker.rank, mass))
             worker.finish_step(step, mass.model, loss, weight=mass.weight)

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt
 
-from simulator.algorithms.base import Needs, Specification, register
+from simulator.algorithms.base import EVERYTHING, Needs, Specification, register
 from simulator.algorithms.pieces.compression import (
     SELECTION,
     SKETCHING,
@@ -64,7 +64,10 @@ class SketchedSGD:
     select_cost: Cost = SELECTION
 
     needs: ClassVar[Needs] = Needs(
-        servers=1, fixed="what it has not sent yet would be lost", restarts=False
+        servers=1,
+        optimizer=EVERYTHING - {"nesterov"},
+        fixed="what it has not sent yet would be lost",
+        restarts=False,
     )
     paper: ClassVar[str] = "arXiv:1903.04488"
     specification: ClassVar[Specification] = "verified from code"

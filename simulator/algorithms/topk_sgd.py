@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge, Gt
 
-from simulator.algorithms.base import Needs, Specification, in_one_group, register
+from simulator.algorithms.base import EVERYTHING, Needs, Specification, in_one_group, register
 from simulator.algorithms.pieces.compression import (
     SELECTION,
     Cost,
@@ -59,8 +59,8 @@ class TopKSGD:
         Forget the momentum of coordinates that were sent.
     clip
         Longest local gradient, times sqrt(N).
-    warmup
-        Densities of the first stretches of `warmup_steps` steps.
+    warmup, warmup_steps
+        Densities of the first stretches of steps, and how long each is.
     select_cost
         Time to select, per coordinate of the full-size job.
     wire_ratio
@@ -78,7 +78,11 @@ class TopKSGD:
     select_cost: Cost = SELECTION
     wire_ratio: Ratio = None
 
-    needs: ClassVar[Needs] = Needs(fixed="what it has not sent yet would be lost", restarts=False)
+    needs: ClassVar[Needs] = Needs(
+        optimizer=EVERYTHING - {"nesterov"},
+        fixed="what it has not sent yet would be lost",
+        restarts=False,
+    )
     paper: ClassVar[str] = "arXiv:1712.01887"
     specification: ClassVar[Specification] = "verified from code"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isqrt
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
@@ -43,10 +43,14 @@ class WAGMA:
         Members of a group (S), a power of two; by default the largest up to sqrt(N).
     period
         Steps between two averagings over all (tau).
+    exchange
+        How a group adds up: log2 S exchanges of whole models, or halves of them, which is
+        twice as many for less than two models in all.
     """
 
     group_size: Annotated[int, Ge(1)] | None = None
     period: Annotated[int, Ge(1)] = 10
+    exchange: Literal["recursive-doubling", "halving-doubling"] = "recursive-doubling"
 
     needs: ClassVar[Needs] = Needs(
         groups=True, fixed="a group's averaging may be under way", timed=True
@@ -73,8 +77,7 @@ class WAGMA:
         size = self.group_size or 1 << (isqrt(n).bit_length() - 1)
         newest = [cluster.job.start] * n
         phases = [
-            averagings(cluster, newest, f"phase {number}", groups)
-            for number, groups in enumerate(butterfly(n, size))
+            averagings(cluster, newest, groups, self.exchange) for groups in butterfly(n, size)
         ]
         for worker in cluster.workers:
             yield self.replica(worker, world, newest, [phase[worker.rank] for phase in phases])

@@ -44,6 +44,7 @@ class ComputeModel:
         self._base = list(seconds)
         self._noise = None if isinstance(noise, NoNoise) else drawn(noise, layout, streams)
         self._following = [0] * layout.workers  # step that a worker's next noise belongs to
+        self._slowness = [1.0] * layout.workers  # factors of stragglers in the present step
         slowdowns = [
             model.bind(layout, partial(streams.get, "straggler", number))
             for number, model in enumerate(stragglers)
@@ -70,11 +71,22 @@ class ComputeModel:
                 self._following[worker] += 1
             seconds *= next(noise)
             self._following[worker] = step + 1
-        for factor in self._factors:
-            seconds *= factor(worker, step)
+        if self._factors:
+            slowness = 1.0
+            for factor in self._factors:
+                slowness *= factor(worker, step)
+            seconds *= slowness
+            self._slowness[worker] = slowness
         for delay in self._delays:
             seconds += delay(worker, step)
         return seconds
+
+    def beside(self, worker: int, seconds: float) -> float:
+        """Work of *seconds* that *worker* does beside the gradient of its present step.
+
+        A straggler is as slow there; noise and delays are the gradient's.
+        """
+        return seconds * self._slowness[worker]
 
     def duration(self, worker: int, start: float, work: float) -> float:
         """How long *work* takes that *worker* begins at *start*."""

@@ -60,6 +60,8 @@ class Equipment:
         Samples per step of the small job.
     seconds
         Forward and backward pass of a step, undisturbed.
+    speeds
+        Factors on the speed of the device.
     """
 
     layout: Layout
@@ -67,6 +69,7 @@ class Equipment:
     batches: tuple[int, ...]
     small_batches: tuple[int, ...]
     seconds: tuple[float, ...]
+    speeds: tuple[float, ...]
 
 
 def by_host(hosts: Sequence[HostSettings]) -> dict[int, HostSettings]:
@@ -120,6 +123,7 @@ def equip(
         tuple(batches),
         tuple(max(1, round(small_batch * batch / workload.batch_size)) for batch in batches),
         tuple(seconds(batch) for seconds, batch in zip(clocks, batches, strict=True)),
+        tuple(one.speed for one in settings),
     )
 
 

@@ -14,7 +14,7 @@ from simulator.cluster.accounting import COMPUTE, Lane
 from simulator.cluster.job import Params
 from simulator.cluster.storage import Loader
 from simulator.cluster.workload import Buckets
-from simulator.engine import Activity, Batch, Deferred, Together, done
+from simulator.engine import Batch, Computation, Deferred, Together, done
 from simulator.engine.values import frozen
 from simulator.errors import SimulatorError
 from simulator.learning import Minibatch, State
@@ -114,7 +114,8 @@ class Worker:
         self.until: int | None = None
         self.saving: Event | None = None
         self._batches, self.loader, self._gradients = batches, loader, gradients
-        self._computing: Gradient | None = None
+        # What is being computed, each with the share of the work after which it is over.
+        self._open: list[tuple[Gradient | Computation, float]] = []
         self._work = self._began = 0.0
         self._append, self._row = cluster.trace.steps.append, cluster.trace.steps.row
         self.weight = 1.0
@@ -167,7 +168,8 @@ class Worker:
         delay = self._busy_with(self._work)
         if params is not self.params or params.dtype != self.cluster.job.dtype:
             params = frozen(self.cluster.job.rounded(params))
-        gradient = self._computing = Gradient(self._gradients, delay, (params, batch))
+        gradient = Gradient(self._gradients, delay, (params, batch))
+        self._open = [(gradient, 1.0)]
         return gradient
 
     def _busy_with(self, work: float) -> float:
@@ -185,15 +187,19 @@ class Worker:
         Each fires when the backward pass has filled it; its value is that slice of the
         gradient.
         """
-        env, compute, work = self._gradients.env, self.cluster.compute, self._work
+        env = self._gradients.env
         events: list[Event] = []
         for share, part in zip(buckets.shares, buckets.slices, strict=True):
-            event = Activity(env, "a bucket of a gradient")
-            event.kind = "compute"
-            end = self._began + compute.duration(self.rank, self._began, work * share)
-            event.finish(end - env._now, late=partial(gradient.part, part))
+            event = Computation(env, "a bucket of a gradient")
+            event.finish(self._until(share), late=partial(gradient.part, part))
             events.append(event)
+            self._open.append((event, share))
         return events
+
+    def _until(self, share: float) -> float:
+        """Seconds from now until that share of the present work is done."""
+        took = self.cluster.compute.duration(self.rank, self._began, self._work * share)
+        return self._began + took - self._gradients.env._now
 
     def spend(self, seconds: float) -> Event:
         """Event that fires when the worker has computed for *seconds* at full speed.
@@ -202,15 +208,17 @@ class Worker:
         """
         if not seconds:
             return done(self._gradients.env, None)
-        event = Activity(self._gradients.env, "a computation")
-        event.kind = "compute"
-        event.finish(self._busy_with(seconds))
+        cluster, rank = self.cluster, self.rank
+        self._work = cluster.compute.beside(rank, seconds / cluster.equipment.speeds[rank])
+        event = Computation(self._gradients.env, "a computation")
+        event.finish(self._busy_with(self._work))
+        self._open = [(event, 1.0)]
         return event
 
     def abandon(self) -> None:
         """Give up the gradient that is being computed; its step is anybody's to take."""
         self.abort()
-        self._computing = None
+        self._open = []
         self.cluster.progress.give_back()
 
     def rate(self, step: int) -> float:
@@ -259,24 +267,27 @@ class Worker:
 
     def abort(self) -> float | None:
         """Abort the computation that is under way; the seconds it takes at full speed."""
-        gradient = self._computing
-        if gradient is None or gradient.callbacks is None or not self.lane.is_alive():
+        self._open = [one for one in self._open if one[0].callbacks is not None]
+        if not self._open or not self.lane.is_alive():
             return None
-        gradient.withdraw()
+        for event, _ in self._open:
+            event.withdraw()
         self.lane.cut(self._gradients.env.now)
         return self._work
 
     def compute_again(self, work: float) -> None:
         """Begin the aborted computation anew."""
-        assert self._computing is not None
-        self._computing.put_back(self._busy_with(work))
+        self._work = work
+        self._busy_with(work)
+        for event, share in self._open:
+            event.put_back(self._until(share))
 
     def adopt(self, params: Params, state: State, first_step: int) -> None:
         """Let the next start be with these, at *first_step*."""
         self.params, self.state = frozen(params), state
         self.first_step = self.finished = self._requested = first_step
         self._step_start = self._gradients.env.now
-        self._computing = None
+        self._open = []
         self.loader.restart()
 
     def _remembering(self, params: Params, grad: Params, state: State) -> tuple[Params, State]:

@@ -159,6 +159,20 @@ def done(env: simpy.Environment, value: Value) -> Event:
     return event
 
 
+class Computation(Activity):
+    """Work that takes a time known in advance, and that can be broken off and begun anew."""
+
+    kind = "compute"
+
+    def withdraw(self) -> None:
+        """Take it out of the clock's queue: it is not over until it is put back."""
+        _remove(self.env._queue, self)
+
+    def put_back(self, delay: float) -> None:
+        """Let it be over *delay* seconds from now, after it was withdrawn."""
+        heappush(self.env._queue, (self.env._now + delay, NORMAL, next(self.env._eid), self))
+
+
 def when_over(event: Event, action: Callable[[], Any]) -> None:
     """Do *action* when *event* is over, which it may be already."""
     if event.callbacks is None:

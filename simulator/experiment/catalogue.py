@@ -108,7 +108,10 @@ def needs_in_words(needs: Needs) -> list[str]:
         ("groups", needs.groups),
         ("power of two", needs.power_of_two),
     ]
-    missing = [f"no {name.replace('_', ' ')}" for name in sorted(EVERYTHING - needs.optimizer)]
+    lacking = EVERYTHING - needs.optimizer
+    if "momentum" in lacking:
+        lacking -= {"nesterov"}  # a kind of it
+    missing = [f"no {name.replace('_', ' ')}" for name in sorted(lacking)]
     return [text for text, needed in facts if needed] + missing
 
 

@@ -85,8 +85,14 @@ def find(path: str | Path) -> Path:
 def apply_overrides(
     document: Document, overrides: Sequence[Override], notes: list[str] | None = None
 ) -> None:
-    """Apply settings to *document*, those that choose a kind first."""
-    for override in sorted(overrides, key=lambda one: not one.path.endswith("kind")):
+    """Apply settings to *document*, those that choose a kind first, whole blocks before parts."""
+    kinds = [one.path for one in overrides if one.path.endswith("kind")]
+
+    def late(one: Override) -> tuple[bool, int]:
+        chooses = one.path.endswith("kind") or any(k.startswith(f"{one.path}.") for k in kinds)
+        return not chooses, one.path.count(".") if chooses else 0
+
+    for override in sorted(overrides, key=late):
         dropped = document.set(override.path, override.value, override.origin, _kept(override))
         if dropped and notes is not None:
             notes.append(

@@ -153,7 +153,7 @@ class SGD:
         plain = SGD()
         ignored = tuple(
             name
-            for name in ("momentum", "weight_decay", "linear_scaling")
+            for name in ("momentum", "nesterov", "weight_decay", "linear_scaling")
             if name not in takes and getattr(self, name) != getattr(plain, name)
         )
         kept = replace(self, **{name: getattr(plain, name) for name in ignored})

@@ -32,10 +32,10 @@ def butterfly(n: int, size: int) -> list[list[list[int]]]:
 
 
 def averagings(
-    cluster: Cluster, newest: Sequence[Params], name: str, groups: Sequence[Sequence[int]]
+    cluster: Cluster, newest: Sequence[Params], groups: Sequence[Sequence[int]], exchange: str
 ) -> dict[int, GroupAveraging]:
     """The averaging of each of *groups*, by rank."""
-    made = [GroupAveraging(cluster, newest, f"{name} of {ranks[0]}", ranks) for ranks in groups]
+    made = [GroupAveraging(cluster, newest, ranks, exchange) for ranks in groups]
     return {rank: one for one in made for rank in one.ranks}
 
 
@@ -48,13 +48,18 @@ class GroupAveraging:
         The models that ranks contribute, by rank of the world.
     ranks
         The members.
+    exchange
+        Algorithm of the all-reduce.
     """
 
-    def __init__(self, cluster: Cluster, newest: Sequence[Params], name: str, ranks: Sequence[int]):
+    def __init__(
+        self, cluster: Cluster, newest: Sequence[Params], ranks: Sequence[int], exchange: str
+    ):
         self.ranks, self._newest = list(ranks), newest
+        name = f"ranks {', '.join(map(str, ranks))}"
         group = cluster.group([cluster.workers[rank] for rank in ranks], name)
         self._rounds = PartialAllReduce(
-            group, self._give, lambda parts: total(iter(parts))[0], algorithm="recursive-doubling"
+            group, self._give, lambda parts: total(iter(parts))[0], algorithm=exchange
         )
         self._entered = [0] * len(ranks)  # rounds, by place
         self._included = [-1] * len(ranks)  # the last round that had what the member entered with

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from simpy.events import Event
+
 from simulator.cluster.accounting import Process
 from simulator.cluster.job import Params
 from simulator.network import Mail
 from simulator.network.group import mean_of
 
 
-def tell(mail: Mail, rank: int, others: Sequence[int], params: Params) -> None:
-    """Send *params* to all *others*; nobody waits for that."""
-    for other in others:
-        mail.send(rank, other, params)
+def tell(mail: Mail, rank: int, others: Sequence[int], params: Params) -> list[Event]:
+    """Send *params* to all *others*; events of their arrivals."""
+    return [mail.send(rank, other, params) for other in others]
 
 
 def mix(mail: Mail, rank: int, others: Sequence[int], own: Params) -> Process:

@@ -55,13 +55,19 @@ class Peers:
         Peers that a rank gives to in a round; fewer if there are not so many.
     both
         Whether they are ahead and behind in turn, or always ahead.
+
+    Attributes
+    ----------
+    begun
+        Rounds so far, by rank.
     """
 
     def __init__(self, mail: Mail, ranks: int, count: int, both: bool):
         self._mail, self._ranks = mail, ranks
         self._hops = hops(ranks, both)
         self._count = min(count, len(self._hops))
-        self._most, self._active = 0, ranks  # rounds begun by anybody, ranks that take steps
+        self.begun = [0] * ranks
+        self._ends = [0] * ranks  # how often each has taken its last step
         self._waits: list[Event] = []  # of those who have nothing left to do themselves
         self._nbytes = mail.nbytes + WEIGHT_NBYTES
 
@@ -70,30 +76,24 @@ class Peers:
         first = number * self._count
         return [self._hops[(first + k) % len(self._hops)] for k in range(self._count)]
 
-    def give(self, rank: int, number: int, mass: Mass) -> Mass:
-        """Send every peer its part of *mass*; what is kept."""
-        if number >= self._most:
-            self._most = number + 1
-            self._tell()
+    def give(self, rank: int, mass: Mass) -> tuple[Mass, list[Event]]:
+        """Begin a round: what is kept of *mass*, and events of what the others give."""
+        number = self.begun[rank]
+        self.begun[rank] += 1
+        self._tell()
         part = mass.part(1 / (self._count + 1))
         for distance in self.distances(number):
             self._mail.send(rank, (rank + distance) % self._ranks, part, self._nbytes)
-        return part
-
-    def gifts(self, rank: int, number: int) -> list[Event]:
-        """Events of what others give in round *number*."""
         sources = [(rank - distance) % self._ranks for distance in self.distances(number)]
-        return [self._mail.receive(rank, source) for source in sources]
+        return part, [self._mail.receive(rank, source) for source in sources]
 
-    def go_on(self, rank: int, number: int, mass: Mass) -> Process:
-        """Take part in rounds from *number* on, until all have taken their last step."""
-        self._active -= 1
+    def go_on(self, rank: int, mass: Mass) -> Process:
+        """Take part in what others begin, until all have taken their last step."""
+        self._ends[rank] += 1
         self._tell()
-        while self._active or number < self._most:
-            if number < self._most:
-                mass = self.give(rank, number, mass)
-                mass = yield from taken(mass, self.gifts(rank, number))
-                number += 1
+        while min(self._ends) < self._ends[rank] or self.begun[rank] < max(self.begun):
+            if self.begun[rank] < max(self.begun):
+                mass = yield from taken(*self.give(rank, mass))
             else:
                 self._waits.append(self._mail.env.event())
                 yield self._waits[-1]
