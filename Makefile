@@ -37,6 +37,7 @@ figures: $(READY)
 	$(BIN)/paceline plot demo/spine --kind links -o docs/figures
 	$(BIN)/paceline sweep spot-preemption --grid failures.on_loss=wait,shrink -S algorithm.kind=sync-sgd -o demo/spot -q
 	$(BIN)/paceline plot demo/spot --by failures.on_loss --kind outages -o docs/figures
+	$(BIN)/python -m tests.timelines
 
 clean:
 	rm -rf $(VENV) demo out build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

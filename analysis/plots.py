@@ -14,7 +14,7 @@ from analysis.links import heat_map, over_time
 from analysis.load import Run
 from analysis.metrics import PARTS, grouped
 from analysis.outages import all_outages
-from analysis.timeline import COLOURS, STEPS, panels, timeline
+from analysis.timeline import COLOURS, STEPS, carriers, panels, timeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -188,13 +188,17 @@ def breakdown(runs: Sequence[Run], figure: Figure, by: str) -> None:
 
 def lanes(runs: Sequence[Run], figure: Figure, by: str) -> None:
     """Timelines of the first steps, one panel per candidate at the fewest workers."""
-    for ax, name, run in panels(runs, figure, by):
+    from matplotlib.patches import Patch
+
+    for ax, name, run in panels(runs, figure, by, lambda run: len(carriers(run))):
         timeline(run, ax)
-        workers = run.summary["workers"]
-        ax.set_title(f"{text(name)}, {workers} workers: the first {STEPS} steps", loc="left")
+        workers, steps = run.summary["workers"], run.table("steps")["step"]
+        first = min(STEPS, int(steps.max()) + 1) if len(steps) else STEPS
+        ax.set_title(f"{text(name)}, {workers} workers: the first {first} steps", loc="left")
     axes = figure.axes
     axes[-1].set_xlim(0, max(ax.dataLim.x1 for ax in axes))  # all share it
-    legend(figure, axes[0])
+    handles = [Patch(color=colour, label=kind) for kind, colour in COLOURS.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
 
 
 DRAW: dict[str, Callable[[Sequence[Run], Figure, str], None]] = {
