@@ -108,13 +108,13 @@ SECTIONS = {
 }
 
 
-def write(section, table):
-    """Replace the table of *section* on the page."""
+def write(section, table, page=PAGE):
+    """Replace the table of *section* on *page*."""
     begin, end = f"<!-- {section} -->\n", f"<!-- end of {section} -->"
-    before, rest = PAGE.read_text().split(begin)
+    before, rest = page.read_text().split(begin)
     text = "\n".join(table)
     print(f"{section}\n{text}", file=sys.stderr)
-    PAGE.write_text(f"{before}{begin}{text}\n{end}{rest.split(end)[1]}")
+    page.write_text(f"{before}{begin}{text}\n{end}{rest.split(end)[1]}")
 
 
 def main():
