@@ -1,10 +1,14 @@
 """Imports go downwards only, and what is forbidden everywhere stays out."""
 
 import ast
+import inspect
 import re
+import statistics
 from pathlib import Path
 
 import pytest
+
+from simulator.algorithms import ALGORITHMS
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("simulator", "topologies", "scenarios", "analysis")
@@ -150,3 +154,12 @@ def test_no_iteration_over_sets():
 def test_files_stay_short():
     """A file of more than 350 lines is two files."""
     assert [str(path) for path in FILES if len(path.read_text().splitlines()) > 350] == []
+
+
+def test_algorithms_read_like_their_papers():
+    """None is longer than 130 lines with its docstrings, and half of them than 80."""
+    lengths = sorted(
+        len(Path(inspect.getfile(cls)).read_text().splitlines()) for cls in ALGORITHMS.values()
+    )
+    assert lengths[-1] <= 130
+    assert statistics.median(lengths) <= 80

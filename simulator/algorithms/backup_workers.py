@@ -32,7 +32,8 @@ class BackupWorkers:
         server:    w_(t+1) = w_t + update(mean of the first N tagged t)
                    drop later ones;  send w_(t+1) to all N + b workers
 
-    No gradient is stale.  Workers that are always slow are hardly ever heard.
+    No gradient is stale.  A step that is given up has no row and counts for nobody.  Workers
+    that are always slow are hardly ever heard.
 
     Parameters
     ----------

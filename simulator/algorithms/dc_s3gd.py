@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge
@@ -18,6 +18,7 @@ from simulator.algorithms.base import Needs, Specification, in_one_group, regist
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.cluster.job import Params
+from simulator.learning.models.base import tensors
 from simulator.network import Group
 
 
@@ -42,9 +43,13 @@ class DCS3GD:
     ----------
     compensation
         Relative size of the correction (lambda_0); 0 is plain stale-synchronous SGD.
+    scaled
+        Whether the correction has its share of the gradient of the whole `model`, or of each
+        `tensor`.
     """
 
     compensation: Annotated[float, Ge(0)] = 0.2
+    scaled: Literal["model", "tensor"] = "model"
 
     needs: ClassVar[Needs] = Needs(fixed="all replicas hold what a worker gave last")
     paper: ClassVar[str] = "arXiv:1911.02516"
@@ -63,7 +68,7 @@ class DCS3GD:
             if pending is not None:
                 mean = yield pending
                 distance = mean - change
-                grad = grad + correction(grad, distance, self.compensation)
+                grad = grad + self.corrections(worker, grad, distance)
             change, state = worker.update(params, grad, state)
             staleness = 0 if pending is None else 1
             pending = world.mean(rank, change)
@@ -72,6 +77,15 @@ class DCS3GD:
         if pending is not None:
             mean = yield pending
             worker.publish(worker.apply(params, mean - change))
+
+    def corrections(self, worker: Worker, grad: Params, distance: Params) -> Params:
+        """What is added to *grad*, over the whole model or tensor by tensor."""
+        if self.scaled == "model":
+            return correction(grad, distance, self.compensation)
+        parts = tensors(worker.cluster.job.model.shapes, grad.size)
+        return np.concatenate(
+            [correction(grad[part], distance[part], self.compensation) for part in parts]
+        )
 
     def agrees_after(self, steps: int) -> bool:
         """Do all replicas hold the same after *steps* steps and a final wait?"""

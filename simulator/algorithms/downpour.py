@@ -32,7 +32,7 @@ class Downpour:
                    w_i = pull                      every `fetch_period` steps, else w_i = w_i + d
         server:    w = w + what was pushed         in order of arrival
 
-    Exchanges begin with the first step.
+    Exchanges begin with the first step; what is left in the end is pushed.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ class Downpour:
     shards
         Servers, each with a part of the model and a NIC of its own.
     own_push
-        Whether a pull that begins together with a push is served `before` or `after` it,
-        or `race`s with it.
+        Whether a push is served `before` or `after` a pull that begins together with it, or
+        `race`s with it.
     rate_scale
         Learning rate as a multiple of the scenario's; by default 1 / N, since the changes
         of N workers add up.

@@ -113,7 +113,3 @@ class GSSGD:
                 own.forget(found.sums.indices, chosen.vectors)
             params = worker.apply(params, found.change)
             worker.finish_step(step, params, loss)
-
-    def agrees_after(self, steps: int) -> bool:
-        """Do all replicas hold the same after *steps* steps?"""
-        return steps > 0

@@ -111,10 +111,6 @@ class GTopKSGD:
             params = worker.apply(params, change)
             worker.finish_step(step, params, loss)
 
-    def agrees_after(self, steps: int) -> bool:
-        """Do all replicas hold the same after *steps* steps?"""
-        return steps > 0
-
 
 def merged_in_tree(kept: int, size: int, workers: int, parts: Sequence[Sparse]) -> Selected:
     """What all ranks get."""

@@ -26,8 +26,7 @@ from simulator.learning.compressors import LowRank, orthonormal
 from simulator.network import Group
 from simulator.network.group import mean_of
 
-# Seconds per multiply-add of the products: a V100's 15.7e12 FLOP/s in single precision (its
-# data sheet), of which thin matrices reach a tenth; an estimate.
+# s, an estimate: thin matrices reach a tenth of a V100's 15.7e12 FLOP/s (its data sheet).
 MULTIPLY_ADD = 2 / 1.57e12
 
 
@@ -102,10 +101,6 @@ class PowerSGD:
             change, state = worker.update(params, mean, state)
             params = worker.apply(params, change)
             worker.finish_step(step, params, loss)
-
-    def agrees_after(self, steps: int) -> bool:
-        """Do all replicas hold the same after *steps* steps?"""
-        return steps > 0
 
 
 def left_factors(parts: Sequence[Any]) -> tuple[list[Params], Params]:

@@ -125,7 +125,3 @@ class TopKSGD:
         if stretch < len(self.warmup):
             return number_kept(None, self.warmup[stretch], size)
         return number_kept(self.k, self.density, size)
-
-    def agrees_after(self, steps: int) -> bool:
-        """Do all replicas hold the same after *steps* steps?"""
-        return steps > 0

@@ -1,5 +1,7 @@
 """Invariants and identities T2, T4, T6, T11, T13-T15, T27, T29-T31 of the specifications."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -242,12 +244,20 @@ def _messages(cluster):
         yield cluster.network.carriers[carrier].source, int(kind), begin, end
 
 
+TENSORS = [0, 104, 112, 136, 139]  # 13 x 8 weights, 8 biases, 8 x 3 weights, 3 biases
+
+
+@pytest.mark.parametrize("edges", [[0, 139], TENSORS])
 @pytest.mark.parametrize("compensation", [0.0, 0.2, 1.5])
-def test_t29_dc_s3gd_against_a_lock_step_loop(history, compensation):
+def test_t29_dc_s3gd_against_a_lock_step_loop(history, compensation, edges):
     """w_i(t+1) = mean model + own change; replicas agree after the final wait."""
     cluster = played(
         learning={"dtype": "float64", "optimizer": {"momentum": 0.9}},
-        algorithm={"kind": "dc-s3gd", "compensation": compensation},
+        algorithm={
+            "kind": "dc-s3gd",
+            "compensation": compensation,
+            "scaled": "tensor" if edges is TENSORS else "model",
+        },
     )
     job, drawn = cluster.job, batches(cluster, 12)
     w, v, distance = np.tile(job.start, (4, 1)), np.zeros((4, job.model.size)), None
@@ -256,15 +266,17 @@ def test_t29_dc_s3gd_against_a_lock_step_loop(history, compensation):
         _, g = job.model.gradients(w, job.data.x[drawn[:, t]], job.data.y[drawn[:, t]])
         if distance is None:
             distance = np.zeros_like(w)
-        product = g * g * distance
-        size = np.linalg.norm(product, axis=1, keepdims=True)
-        scale = np.divide(
-            compensation * np.linalg.norm(g, axis=1, keepdims=True),
-            size,
-            out=np.zeros_like(size),
-            where=size > 0,
-        )
-        v = 0.9 * v + g + scale * product
+        product, extra = g * g * distance, np.zeros_like(g)
+        for a, b in itertools.pairwise(edges):
+            size = np.linalg.norm(product[:, a:b], axis=1, keepdims=True)
+            scale = np.divide(
+                compensation * np.linalg.norm(g[:, a:b], axis=1, keepdims=True),
+                size,
+                out=np.zeros_like(size),
+                where=size > 0,
+            )
+            extra[:, a:b] = scale * product[:, a:b]
+        v = 0.9 * v + g + extra
         change = -0.05 * v
         np.testing.assert_allclose(distance.sum(0), 0, atol=1e-12)
         w = w + distance + change

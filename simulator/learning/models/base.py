@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,6 +46,18 @@ class ModelSettings(Protocol):
     """A scenario's `learning.model`: makes the model once the data are known."""
 
     def for_data(self, data: Data) -> Model: ...
+
+
+def tensors(shapes: Sequence[Shape], size: int) -> list[slice]:
+    """Parts of a flat vector of *size* numbers: its matrices, and what lies between them.
+
+    >>> tensors(((0, 3, 4), (16, 4, 1)), 21)
+    [slice(0, 12, None), slice(12, 16, None), slice(16, 20, None), slice(20, 21, None)]
+    """
+    edges = [0, size]
+    for start, rows, columns in shapes:
+        edges += [start, start + rows * columns]
+    return [slice(first, last) for first, last in pairwise(sorted(edges)) if first < last]
 
 
 def cross_entropy(logits: Array, y: Labels, weights: Array | None = None) -> tuple[Array, Array]:
