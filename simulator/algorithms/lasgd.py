@@ -30,7 +30,7 @@ class LASGD:
     ::
 
         worker:   g = grad(x_q as read, batch);  x_q = x_q + update(g)       no lock
-        masters:  s_q = x_q;  all_reduce(s_q), while workers go on           every H updates
+        masters:  s_q = x_q;  all_reduce(s_q), while workers go on           now and then
                   x_q = x_q + all_reduce(s_q) / Q - s_q
 
     Nobody waits for another host; a late update survives the averaging.
@@ -38,10 +38,11 @@ class LASGD:
     Parameters
     ----------
     period
-        Updates of a host's model between two averagings (H).
+        Updates (H) of the host that is ahead over what the one that is behind had had at the
+        last averaging; once hosts are so far apart, averagings follow each other.
     trigger
-        What begins an averaging: `updates` of the host that is ahead, the end of the one
-        before (`back-to-back`), or a `timer` of `interval`.
+        What begins an averaging: `updates`, the end of the one before (`back-to-back`), or
+        a `timer` of `interval`.
     interval
         Between two averagings by timer.
     local_update

@@ -224,14 +224,15 @@ def across(name, gbit, *more):
     return runs(LAYERS, ACROSS[name], *NEAR, link, *more)
 
 
-WORKERS = (1, 4, 8, 16)
-SAME_SAMPLES = (FAST, "stop={samples: 38400}", "evaluate.every=3840 samples")
+WORKERS = (1, 8, 16, 32)
+SAME_SAMPLES = (EVEN[0], "stop={samples: 38400}", "evaluate.every=3840 samples")
 NEAR_THE_LIMIT = "learning.optimizer.lr=0.3"
 COMPENSATED = {
     "ASGD": "{kind: async-ps}",
-    "DC-ASGD, constant": "{kind: dc-asgd}",
-    "DC-ASGD, adaptive": "{kind: dc-asgd, variant: adaptive}",
-    "DC-ASGD, adaptive, 0.5": "{kind: dc-asgd, variant: adaptive, compensation: 0.5}",
+    "DC-ASGD, lambda = 0.04": "{kind: dc-asgd}",
+    "DC-ASGD, lambda = 0.2": "{kind: dc-asgd, compensation: 0.2}",
+    "DC-ASGD, adaptive, 2": "{kind: dc-asgd, variant: adaptive}",
+    "DC-ASGD, adaptive, 1": "{kind: dc-asgd, variant: adaptive, compensation: 1}",
 }
 
 
@@ -244,17 +245,18 @@ def asynchronous(name, workers, *more, seeds=SEEDS):
 # -- 11 and 12: how much slack ---------------------------------------------------------------------
 
 JITTER = ("workload.noise={kind: lognormal, sigma: 0.3}", FAST)
+HEAVY = ("workload.noise={kind: lognormal, sigma: 0.6}", FAST)
 AT_THE_LIMIT = ("learning.batch_size=4", "learning.optimizer.lr=2", "evaluate.every=320 samples")
 SLACKS = {  # what varies: its values, algorithm, settings
     "backup workers b, rate near the limit": (
         (0, 1, 2, 4, 8, 12),
         "{{kind: backup-workers, backup: {}}}",
-        (*JITTER, *AT_THE_LIMIT),
+        (*HEAVY, *AT_THE_LIMIT),
     ),
     "backup workers b, moderate rate": (
         (0, 1, 2, 4, 8, 12),
         "{{kind: backup-workers, backup: {}}}",
-        JITTER,
+        HEAVY,
     ),
     "slack s of SSP": ((0, 1, 3, 10, 30), "{{kind: ssp, slack: {}}}", JITTER),
     "period H of local SGD, labels apart": (
@@ -319,6 +321,7 @@ SPARSE = {
     "Top-k without error feedback": "{kind: topk-sgd, error_feedback: false}",
     "gTop-k": "{kind: gtopk-sgd}",
     "gs-SGD, two rounds": "{kind: gs-sgd}",
+    "gs-SGD, two rounds, larger sketch": "{kind: gs-sgd, size: 1}",
     "gs-SGD, one round and reset": "{kind: gs-sgd, second_round: reset}",
 }
 
