@@ -81,6 +81,8 @@ class BackupWorkers:
                     continue
             loss, grad = yield gradient
             server.push(worker, version, grad)
-            version, params = yield server.model(worker, version)
-            worker.finish_step(step, params, loss, staleness=0)
+            news = yield server.model(worker, version)
+            used = server.took(worker, version)
+            version, params = news
+            worker.finish_step(step, params, loss, staleness=0, used=used)
         server.leave(worker)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
@@ -56,6 +56,18 @@ class Needs:
     timed: bool = False
 
 
+@dataclass(frozen=True)
+class OfTheBase(Needs):
+    """Needs of which some, asked of an instance, are those of its base."""
+
+    def __get__(self, instance: Any, owner: type) -> Needs:
+        del owner
+        if instance is None:
+            return self
+        base = instance.base.needs
+        return replace(self, optimizer=base.optimizer, groups=base.groups, timed=base.timed)
+
+
 class Algorithm(Protocol):
     """How replicas are kept in step: the processes to start on a cluster.
 
@@ -68,6 +80,13 @@ class Algorithm(Protocol):
     specification: ClassVar[Specification]
 
     def processes(self, cluster: Cluster) -> Iterator[Process]: ...
+
+
+def specification_of(algorithm: Algorithm) -> Specification:
+    """How sure the description of *algorithm*, and of its base if it has one, is."""
+    base = getattr(algorithm, "base", algorithm)
+    reconstructed = "reconstruction" in (base.specification, algorithm.specification)
+    return "reconstruction" if reconstructed else algorithm.specification
 
 
 ALGORITHMS: Registry[Algorithm] = Registry("algorithm")

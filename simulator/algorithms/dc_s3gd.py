@@ -87,10 +87,6 @@ class DCS3GD:
             [correction(grad[part], distance[part], self.compensation) for part in parts]
         )
 
-    def agrees_after(self, steps: int) -> bool:
-        """Do all replicas hold the same after *steps* steps and a final wait?"""
-        return steps > 0
-
 
 def correction(grad: Params, distance: Params, compensation: float) -> Params:
     """First-order estimate of how the gradient changes over *distance*.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from simulator.algorithms.base import ELASTIC, Needs, Specification, register
 from simulator.cluster import Cluster, Server, Worker
@@ -50,7 +50,7 @@ class Downpour:
 
     push_period: Annotated[int, Ge(1)] = 4
     fetch_period: Annotated[int, Ge(1)] | None = None
-    shards: Annotated[int, Ge(1)] = 1
+    shards: Annotated[int, Ge(1), Le(1024)] = 1
     own_push: Literal["race", "before", "after"] = "race"
     rate_scale: Annotated[float, Gt(0)] | None = None
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 
 from simulator.algorithms.base import ELASTIC, Needs, Specification, register
 from simulator.algorithms.pieces.springs import elastic
@@ -42,7 +42,7 @@ class EAMSGD:
     """
 
     period: Annotated[int, Ge(1)] = 4
-    elasticity: Annotated[float, Ge(0)] | None = None
+    elasticity: Annotated[float, Ge(0), Le(2)] | None = None
     delta: Annotated[float, Ge(0), Lt(1)] = 0.9
 
     needs: ClassVar[Needs] = Needs(

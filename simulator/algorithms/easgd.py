@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from simulator.algorithms.base import ELASTIC, Needs, Specification, register
 from simulator.algorithms.pieces.springs import elastic
@@ -40,7 +40,7 @@ class EASGD:
     """
 
     period: Annotated[int, Ge(1)] = 4
-    elasticity: Annotated[float, Ge(0)] | None = None
+    elasticity: Annotated[float, Ge(0), Le(2)] | None = None
 
     needs: ClassVar[Needs] = Needs(
         lock_step=False, servers=1, optimizer=frozenset({"weight_decay"}), failures=ELASTIC

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from simulator.algorithms.base import EVERYTHING, Needs, Specification, register
 from simulator.algorithms.pieces.compression import (
@@ -62,9 +62,9 @@ class GSSGD:
 
     density: Density = 0.01
     k: Kept = None
-    rows: Annotated[int, Ge(1)] = 5
-    size: Annotated[float, Gt(0)] = 0.4
-    candidates: Annotated[int, Ge(1)] = 4
+    rows: Annotated[int, Ge(1), Le(100)] = 5
+    size: Annotated[float, Gt(0), Le(10)] = 0.4
+    candidates: Annotated[int, Ge(1), Le(10_000)] = 4
     exchange: Literal["tree", "recursive-doubling"] = "tree"
     second_round: Literal["exact", "reset", "subtract"] = "exact"
     sketch_cost: Cost = SKETCHING

@@ -15,6 +15,7 @@ from annotated_types import Ge
 from simulator.algorithms.base import NO_MOMENTUM, Needs, Specification, divides, register
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
+from simulator.errors import InvalidInput
 from simulator.network import Group
 
 
@@ -28,8 +29,6 @@ class HierAvg:
         w_i = w_i - rate * grad(w_i, batch_i)           every step
         w_i = mean over all                             every K2 steps
         w_i = mean over the group                       else every K1 steps
-
-    An averaging inside a group leaves the mean over all unchanged.
 
     Parameters
     ----------
@@ -50,8 +49,10 @@ class HierAvg:
     specification: ClassVar[Specification] = "reconstruction"
 
     def check(self, workers: int, hosts: int) -> None:
-        """Refuse a group size that does not divide the number of workers."""
+        """Refuse groups that never average, or do not divide the number of workers."""
         del hosts
+        if self.k1 > self.k2:
+            raise InvalidInput(f"k1 = {self.k1} never acts: it is more than k2 = {self.k2}")
         divides(self.group_size, workers, "groups")
 
     def processes(self, cluster: Cluster) -> Iterator[Process]:

@@ -30,7 +30,7 @@ class LASGD:
     ::
 
         worker:   g = grad(x_q as read, batch);  x_q = x_q + update(g)       no lock
-        masters:  s_q = x_q;  all_reduce(s_q), while workers go on           now and then
+        masters:  s_q = x_q;  all_reduce(s_q), while workers go on           every H updates
                   x_q = x_q + all_reduce(s_q) / Q - s_q
 
     Nobody waits for another host; a late update survives the averaging.
@@ -38,8 +38,7 @@ class LASGD:
     Parameters
     ----------
     period
-        Updates (H) of the host that is ahead over what the one that is behind had had at the
-        last averaging; once hosts are so far apart, averagings follow each other.
+        Updates of some host's model since it was last averaged (H).
     trigger
         What begins an averaging: `updates`, the end of the one before (`back-to-back`), or
         a `timer` of `interval`.

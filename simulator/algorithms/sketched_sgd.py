@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from simulator.algorithms.base import EVERYTHING, Needs, Specification, register
 from simulator.algorithms.pieces.compression import (
@@ -57,9 +57,9 @@ class SketchedSGD:
 
     density: Density = 0.01
     k: Kept = None
-    rows: Annotated[int, Ge(1)] = 5
-    size: Annotated[float, Gt(0)] = 0.4
-    candidates: Annotated[int, Ge(1)] = 4
+    rows: Annotated[int, Ge(1), Le(100)] = 5
+    size: Annotated[float, Gt(0), Le(10)] = 0.4
+    candidates: Annotated[int, Ge(1), Le(10_000)] = 4
     sketch_cost: Cost = SKETCHING
     select_cost: Cost = SELECTION
 

@@ -14,13 +14,14 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from simulator.algorithms.base import BASES, Algorithm, Needs, Specification, register
+from simulator.algorithms.base import BASES, Algorithm, Needs, OfTheBase, Specification, register
 from simulator.algorithms.local_sgd import LocalSGD
 from simulator.cluster import Cluster, Worker
 from simulator.cluster.accounting import Process
 from simulator.cluster.job import LastResult, Params
 from simulator.engine.process import again
 from simulator.network import Group
+from simulator.registry import Checked
 
 
 @register("slowmo")
@@ -58,20 +59,31 @@ class SlowMo:
     buffers: Literal["reset", "keep", "average"] = "reset"
     average: bool = True
 
-    needs: ClassVar[Needs] = Needs(
+    needs: ClassVar[Needs] = OfTheBase(
         restarts=False, fixed="its outer iteration begins and ends with all workers"
     )
     paper: ClassVar[str] = "arXiv:1910.00643"
     specification: ClassVar[Specification] = "from the paper"
 
+    def check(self, workers: int, hosts: int) -> None:
+        """Refuse what the base refuses."""
+        if isinstance(self.base, Checked):
+            self.base.check(workers, hosts)
+
     def processes(self, cluster: Cluster) -> Iterator[Process]:
         world = cluster.group(cluster.workers, "outer")
         outer = LastResult(self.outer_step)  # the same for all who have averaged
+        rates: dict[int, float] = {}
         for worker, process in zip(cluster.workers, self.base.processes(cluster), strict=True):
-            yield self.replica(worker, world, again(process), outer)
+            yield self.replica(worker, world, again(process), outer, rates)
 
     def replica(
-        self, worker: Worker, world: Group, base: Callable[[], Process], outer: LastResult[Any]
+        self,
+        worker: Worker,
+        world: Group,
+        base: Callable[[], Process],
+        outer: LastResult[Any],
+        rates: dict[int, float],
     ) -> Process:
         params, state = worker.start()
         slow = None
@@ -82,7 +94,8 @@ class SlowMo:
             if self.average and not self.agrees(worker.finished):
                 weighted = end if worker.weight == 1 else worker.weight * end
                 end = yield world.mean(worker.rank, weighted)
-            params, slow = outer(params, end, slow, worker.rate(worker.finished - 1))
+            rate = rates.setdefault(first, worker.rate(worker.finished - 1))  # one object for all
+            params, slow = outer(params, end, slow, rate)
             state = yield from self.next_state(worker, world)
             worker.publish(params)
 
@@ -93,10 +106,12 @@ class SlowMo:
 
     def outer_step(
         self, start: Params, end: Params, slow: Params | None, rate: float
-    ) -> tuple[Params, Params]:
+    ) -> tuple[Params, Params | None]:
         """Parameters and slow buffer after an outer iteration from *start* to *end*."""
-        moved = (start.astype(np.float64) - end) / (rate or 1.0)
-        slow = moved if slow is None else self.slow_momentum * slow + moved
+        moved = start.astype(np.float64) - end
+        if not rate:  # the end of a schedule: nothing to divide by
+            return (start - self.slow_rate * moved).astype(start.dtype), slow
+        slow = moved / rate if slow is None else self.slow_momentum * slow + moved / rate
         return (start - self.slow_rate * rate * slow).astype(start.dtype), slow
 
     def next_state(self, worker: Worker, world: Group) -> Process:

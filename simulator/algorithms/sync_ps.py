@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from simulator.algorithms.base import Needs, Specification, register
 from simulator.algorithms.pieces.serving import AveragingServer
@@ -36,7 +36,7 @@ class SyncPS:
         Servers, each with a part of the model and a NIC of its own.
     """
 
-    shards: Annotated[int, Ge(1)] = 1
+    shards: Annotated[int, Ge(1), Le(1024)] = 1
 
     needs: ClassVar[Needs] = Needs(servers=1)
     paper: ClassVar[str] = "Li et al., OSDI 2014"

@@ -134,7 +134,7 @@ class Cluster:
         self.servers: list[Server] = []
         self._how, self.server_nodes = how, list(servers)
         self.workload, self.streams = workload, streams
-        self._collecting: dict[str, None] = {}  # nodes of servers that work in rounds
+        self._rounds: list[Rounds] = []
         self._published: dict[Any, Params] = {}
         self.communicators: list[Communicator] = []
         self._places: dict[Member, list[tuple[ChangingGroup, int]]] = {}
@@ -212,8 +212,8 @@ class Cluster:
         seconds: float = 0.0,
     ) -> Rounds:
         """A server on *node* that waits for contributions and answers all; see `Rounds`."""
-        self._collecting[node] = None
-        return Rounds(self, node, combine, wanted, answer, seconds)
+        self._rounds.append(Rounds(self, node, combine, wanted, answer, seconds))
+        return self._rounds[-1]
 
     def mail(self) -> Mail:
         """Messages between workers, by rank."""
@@ -225,14 +225,14 @@ class Cluster:
 
     def buckets(self, caps: Sequence[float]) -> Buckets:
         """The gradient in buckets of at least *caps* bytes, as the backward pass fills them."""
-        parts = self.workload.parts()
-        return bucketed(parts, filled(parts, caps), len(self.job.start))
+        sizes = filled(self.workload.tensor_nbytes_each(), caps)
+        return bucketed(self.workload.parts(), sizes, len(self.job.start))
 
     @property
     def extra_processes(self) -> int:
         """Servers and communicators, which run beside the workers."""
-        servers = sum(len(server.nodes) for server in self.servers) + len(self._collecting)
-        return servers + len(self.communicators)
+        collecting = len(dict.fromkeys(rounds.node for rounds in self._rounds))
+        return sum(len(one.nodes) for one in self.servers) + collecting + len(self.communicators)
 
     @property
     def parameters(self) -> float:
@@ -277,6 +277,14 @@ class Cluster:
         assert worker.lane.process is not None
         factory = self._factories.pop(worker.lane.process)
         self._factories[self.env.work(factory(), f"worker {worker.rank}")] = factory
+
+    def leave(self, worker: Worker) -> None:
+        """End the process of *worker*; others do not wait for it."""
+        worker.lane.kill(self.env.now)
+        for group, place in self.groups_of(worker):
+            group.leave(place)
+        for rounds in self._rounds:
+            rounds.leave(worker)
 
     def groups_of(self, member: Member) -> list[tuple[ChangingGroup, int]]:
         """Groups that *member* is in, with its rank there."""

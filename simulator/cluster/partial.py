@@ -18,7 +18,7 @@ from simulator.engine import Composite, when_over
 from simulator.network import Group
 from simulator.network.group import Merge
 
-Give = Callable[[int], Any]  # what a rank contributes, asked for when it has been activated
+Give = Callable[[int, int], Any]  # what a rank contributes to a round, when it is activated
 
 
 class PartialAllReduce:
@@ -29,7 +29,8 @@ class PartialAllReduce:
     group
         All ranks; nobody else may use it.
     give
-        Called with every rank when it has been activated: its contribution, or None.
+        Called with every rank, and the round's number, when it has been activated: its
+        contribution, or None.
     merge
         What is made of the contributions; their sum by default.
     take
@@ -60,7 +61,8 @@ class PartialAllReduce:
         self.completed = [0] * group.size
         self.latest: list[Any] = [None] * group.size
         self.begun = 0
-        self._parts: list[tuple[Event, ...]] = [()] * group.size  # of the round under way
+        # By rank and round: what is under way for it.
+        self._parts: list[dict[int, tuple[Event, ...]]] = [{} for _ in range(group.size)]
         self._waits: list[list[tuple[int, Composite]]] = [[] for _ in range(group.size)]
 
     def trigger(self, number: int) -> None:
@@ -70,8 +72,8 @@ class PartialAllReduce:
         self.begun = number + 1
         for rank in range(self.group.size):
             reached = self.group.activate(rank)
-            self._parts[rank] = (reached,)
-            when_over(reached, partial(self._take_part, rank))
+            self._join(rank, number, (reached,))
+            when_over(reached, partial(self._take_part, rank, number))
 
     @property
     def under_way(self) -> bool:
@@ -84,19 +86,25 @@ class PartialAllReduce:
         if self.completed[rank] > number:
             wait.fire(self.latest[rank])
             return wait
-        wait.parts = self._parts[rank]
+        wait.parts = self._parts[rank].get(number, ())
         self._waits[rank].append((number, wait))
         return wait
 
-    def _take_part(self, rank: int) -> None:
-        given = self._give(rank)
+    def _join(self, rank: int, number: int, parts: tuple[Event, ...]) -> None:
+        """*parts* are what round *number* consists of for *rank*."""
+        self._parts[rank][number] = parts
+        for waited, wait in self._waits[rank]:
+            if waited == number:
+                wait.parts = parts
+
+    def _take_part(self, rank: int, number: int) -> None:
+        given = self._give(rank, number)
         summed = self.group.all_reduce(rank, given, merge=self._merge, algorithm=self._algorithm)
-        self._parts[rank] = (*self._parts[rank], summed)
-        for _number, wait in self._waits[rank]:
-            wait.parts = self._parts[rank]
+        self._join(rank, number, (*self._parts[rank][number], summed))
         when_over(summed, partial(self._finish, rank, summed))
 
     def _finish(self, rank: int, summed: Event) -> None:
+        del self._parts[rank][self.completed[rank]]
         self.completed[rank] += 1
         self.latest[rank] = summed.value
         if self._take is not None:

@@ -75,6 +75,8 @@ class Progress:
         Finished so far, and samples in them.
     dropped
         Samples of gradients that nobody used.
+    lock_step
+        As given.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class Progress:
         self.worker_steps = self.samples = self.dropped = 0
         self.diverged: Diverged | None = None
         self.accuracy = math.nan
-        self._cluster, self._stop, self._lock_step = cluster, stop, lock_step
+        self._cluster, self._stop, self.lock_step = cluster, stop, lock_step
         self._batches, self._every, self._workers = batches, every, len(cluster.nodes)
         self._tickets = stop.worker_steps
         self._finished: dict[int, list[int]] = {}  # by step: samples of those who finished it
@@ -103,9 +105,9 @@ class Progress:
 
     def steps(self, first: int = 0) -> Iterator[int]:
         """The steps of one worker, from *first* on."""
-        if self._lock_step and self._stop.worker_steps is not None:
+        if self.lock_step and self._stop.worker_steps is not None:
             return iter(range(first, -(-self._stop.worker_steps // self._workers)))
-        return count(first) if self._tickets is None or self._lock_step else self._draw()
+        return count(first) if self._tickets is None or self.lock_step else self._draw()
 
     def _draw(self) -> Iterator[int]:
         for step in count():
@@ -127,10 +129,6 @@ class Progress:
             return False
         self._tickets -= 1
         return True
-
-    def drop(self, worker: int) -> None:
-        """The gradient of a step of *worker* came too late to be used."""
-        self.dropped += self._batches[worker]
 
     def leave(self, step: int) -> None:
         """A worker of a run in lock step will not finish *step* and later ones."""
@@ -155,13 +153,15 @@ class Progress:
             self._complete += sum(finished)
             self._evaluate_soon()
 
-    def finish(self, worker: int, step: int, loss: float) -> None:
-        """Count one finished worker-step."""
+    def finish(self, worker: int, step: int, loss: float, used: bool = True) -> None:
+        """Count one finished worker-step, whose gradient was *used* or came too late."""
         self.worker_steps += 1
         self.samples += self._batches[worker]
+        if not used:
+            self.dropped += self._batches[worker]
         if not math.isfinite(loss):
             self._diverge(worker, step)
-        elif self._lock_step:  # whole steps of all workers count
+        elif self.lock_step:  # whole steps of all workers count
             finished = self._finished.setdefault(step, [])
             finished.append(self._batches[worker])
             if len(finished) == self._expected[0][1] or len(self._expected) > 1:

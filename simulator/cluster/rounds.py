@@ -50,6 +50,11 @@ class Rounds:
         Bytes of an answer, B.
     seconds
         That the server computes before it answers.
+
+    Attributes
+    ----------
+    node
+        As given.
     """
 
     def __init__(
@@ -61,10 +66,11 @@ class Rounds:
         answer: float,
         seconds: float = 0.0,
     ):
-        self._cluster, self._node, self._combine = cluster, node, combine
+        self._cluster, self.node, self._combine = cluster, node, combine
         self._wanted, self._nbytes, self._seconds = wanted, answer, seconds
         self._number = 0  # of the open round
         self._parts: dict[int, Any] = {}
+        self._taken: dict[int, int] = {}  # the last round that has a part of a rank
         self._members = dict.fromkeys(range(len(cluster.workers)))
         self._newest: dict[int, News] = {}
         self._waits: dict[int, tuple[int, Composite]] = {}
@@ -72,7 +78,7 @@ class Rounds:
 
     def submit(self, worker: Worker, number: int, value: Any, nbytes: float) -> None:
         """Send a contribution to round *number*."""
-        transfer = self._cluster.network.send(worker.node, self._node, nbytes, "push")
+        transfer = self._cluster.network.send(worker.node, self.node, nbytes, "push")
         self._pushes[worker.rank] = transfer
         arrive = partial(self._arrive, worker.rank, number, value)
         when_over(transfer, arrive)
@@ -90,16 +96,21 @@ class Rounds:
             wait.parts = (pushed,)
         return wait
 
+    def took(self, worker: Worker, number: int) -> bool:
+        """Is what *worker* submitted part of round *number*, which is over?"""
+        return self._taken.get(worker.rank) == number
+
     def leave(self, worker: Worker) -> None:
         """*worker* contributes nothing more."""
-        del self._members[worker.rank]
-        self._go_on()
+        if worker.rank in self._members:
+            del self._members[worker.rank]
+            self._go_on()
 
     def _arrive(self, rank: int, number: int, value: Any) -> None:
         if number != self._number:
-            self._cluster.progress.drop(rank)
             return
         self._parts[rank] = value
+        self._taken[rank] = number
         self._go_on()
 
     def _go_on(self) -> None:
@@ -121,7 +132,7 @@ class Rounds:
 
     def _answer(self, rank: int, news: News) -> None:
         target = self._cluster.workers[rank].node
-        transfer = self._cluster.network.send(self._node, target, self._nbytes, "pull")
+        transfer = self._cluster.network.send(self.node, target, self._nbytes, "pull")
         waiting = self._waits.get(rank)
         if waiting is not None and waiting[0] < news.rounds:
             waiting[1].parts = (*waiting[1].parts, transfer)

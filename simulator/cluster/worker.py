@@ -137,7 +137,10 @@ class Worker:
 
     def steps(self) -> Iterator[int]:
         """Numbers of the steps to take: a range in lock step, else as long as work is left."""
-        steps = self.cluster.progress.steps(self.first_step)
+        progress = self.cluster.progress
+        steps = progress.steps(self.first_step)
+        if not progress.lock_step:  # a step that was given up is none of its own
+            return (self.finished for _ in steps)
         until = self.until
         return steps if until is None else takewhile(lambda step: step < until, steps)
 
@@ -232,6 +235,7 @@ class Worker:
         loss: float,
         staleness: float | None = None,
         weight: float = 1.0,
+        used: bool = True,
     ) -> None:
         """End a step: one row of `steps`, its samples counted, its parameters evaluated.
 
@@ -247,6 +251,8 @@ class Worker:
             Updates that the gradient missed; None where that has no meaning.
         weight
             Of *params* in the mean that is evaluated.
+        used
+            Whether the gradient came in time to change a model.
         """
         now = self._gradients.env._now
         self.params, self.weight = frozen(params), weight
@@ -254,7 +260,7 @@ class Worker:
         self._append(self._row(self.rank, step, self._step_start, now, loss, missed))
         self._step_start = now
         self.finished = step + 1
-        self.cluster.progress.finish(self.rank, step, loss)
+        self.cluster.progress.finish(self.rank, step, loss, used)
         if self.cluster.outages is not None:
             self.cluster.outages.finished(self, step)
 

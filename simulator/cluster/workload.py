@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -162,6 +163,13 @@ class Workload:
             return None
         return [shape for layer in self.network().layers for shape in layer.tensors]
 
+    def tensor_nbytes_each(self) -> list[float]:
+        """Bytes of every tensor of the gradient, in the order of the forward pass."""
+        shapes = self.tensor_shapes()
+        if shapes is None:
+            return [part.nbytes for part in self.parts()]
+        return [BYTES_PER_PARAMETER * float(math.prod(shape)) for shape in shapes]
+
     def parts(self) -> list[Part]:
         """Layers in the order of the forward pass, with shares of the compute time.
 
@@ -208,19 +216,19 @@ class Buckets(NamedTuple):
     slices: tuple[slice, ...]
 
 
-def filled(parts: Sequence[Part], caps: Sequence[float]) -> list[float]:
-    """Bytes of the buckets that *parts*, from the last to the first, fill.
+def filled(tensors: Sequence[float], caps: Sequence[float]) -> list[float]:
+    """Bytes of the buckets that *tensors* fill, from the last to the first.
 
     A bucket is closed when it holds its cap, so it may exceed it; the last of *caps* holds
     for all further buckets (PyTorch's Reducer: Li et al., arXiv:2006.15704, section 3.2).
 
-    >>> filled([Part(4.0, 0.1, 0.2), Part(1.0, 0.1, 0.2), Part(6.0, 0.3, 0.4)], [1.0, 5.0])
+    >>> filled([4.0, 1.0, 6.0], [1.0, 5.0])
     [6.0, 5.0]
     """
     sizes: list[float] = []
     held = 0.0
-    for part in reversed(parts):
-        held += part.nbytes
+    for nbytes in reversed(tensors):
+        held += nbytes
         if held and held >= caps[min(len(sizes), len(caps) - 1)]:
             sizes.append(held)
             held = 0.0

@@ -119,7 +119,10 @@ def _of_the_optimizer(algorithm: str, name: str) -> str:
     """Why *name*, which `learning.optimizer` has, is no setting of *algorithm*."""
     cls = ALGORITHMS.get(algorithm)
     if cls is not None and name in EVERYTHING - cls.needs.optimizer:
-        return f"{algorithm} has no {name}: its specification is without ({cls.paper})"
+        own = ", ".join(item.name for item in fields(cls))  # type: ignore[arg-type]
+        return f"{algorithm} has no {name}: its specification is without ({cls.paper})" + (
+            f"; its settings: {own}" if own else ""
+        )
     return f"is no setting of {algorithm}; it is learning.optimizer.{name}"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import topologies
+from simulator.algorithms.base import specification_of
 from simulator.cluster import Cluster, ComputeModel, Job, Progress, StopRule, equip
 from simulator.cluster.computetime import OfDevice
 from simulator.cluster.devices import figure_for
@@ -208,7 +209,7 @@ def _result(
             f"({where}, {diverged.time_s:g} s)",
         ]
     details: dict[str, Any] = {
-        "specification": scenario.algorithm.specification,
+        "specification": specification_of(scenario.algorithm),
         "ignored_settings": [f"learning.optimizer.{name}" for name in ignored],
         "figures": figures_of(scenario, cluster),
         "all_reduce": {

@@ -209,9 +209,12 @@ class ChangingCall(Call):
         if rank not in self._members:
             return
         self._outcomes.pop(rank, None)
+        waited_for = self._broken.pop(rank, rank) is None and not self._broken
         if rank in self._entered:
             if not self._outcomes and len(self._entered) == len(self._members):
                 self.over()
+            elif waited_for:
+                self._anew()
             return
         if self.what[0] in ROOTED and rank == self._members[0]:
             raise GroupError(

@@ -299,7 +299,8 @@ class Group:
         return self._in_pieces(COLLECTIVES[kind][shape or "ring"], nbytes)
 
     def _in_pieces(self, make: Collective, nbytes: float) -> Plan:
-        sizes = self._how.payload.pieces(nbytes, self._how.tensors)
+        dense = nbytes == self.nbytes  # a bucket, or what was compressed, is one piece
+        sizes = self._how.payload.pieces(nbytes, self._how.tensors if dense else 1)
         return in_sequence([make(self._hosts, size) for size in sizes])
 
     def _choose(self, nbytes: float) -> Plan:

@@ -116,7 +116,7 @@ class Arrivals:
 
     def look(self):
         """Begin an averaging if the trigger says so."""
-        new = max(self.updates) - min(self.counted)
+        new = max(now - then for now, then in zip(self.updates, self.counted, strict=True))
         if self.under_way or not new:
             return
         if self.trigger == "updates" and new < self.period:

@@ -64,6 +64,22 @@ def test_five_mistakes_give_five_located_messages():
             "algorithm: {kind: topk-sgd, k: 5000}",
             "algorithm: k is 5,000, but the model has only 4,810 parameters",
         ),
+        (
+            "algorithm: {kind: hier-avg, k1: 9}",
+            "algorithm: k1 = 9 never acts: it is more than k2 = 8",
+        ),
+        (
+            "algorithm: {kind: slowmo, base: {kind: hier-avg, group_size: 3}}",
+            "algorithm: groups of 3 do not divide 8 workers",
+        ),
+        (
+            "algorithm: {kind: slowmo, base: {kind: delayed-averaging, delay: 9}}",
+            "algorithm: delay 9 is longer than the period",
+        ),
+        (
+            "algorithm: {kind: gs-sgd, rows: 1000000}",
+            "algorithm.rows: must be less than or equal to",
+        ),
         ("algorithm: {kind: hier-avg, k1: 0}", "algorithm.k1: must be greater than or equal to 1"),
         (
             "algorithm: {kind: hier-avg, group_size: 3}",

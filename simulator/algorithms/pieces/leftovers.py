@@ -61,7 +61,8 @@ class Leftovers:
             self._initiators.append(int(self._lots.integers(len(self.pending))))
         return self._initiators[step]
 
-    def _give(self, rank: int) -> Params | None:
+    def _give(self, rank: int, number: int) -> Params | None:
+        del number  # whatever is left goes into the next round
         given, self.pending[rank] = self.pending[rank], None
         return given
 

@@ -80,7 +80,7 @@ class Masters:
         ``merged(params, snapshot, mean)``: what a model moves by when the mean is there.
     due
         ``due(updates, seconds)``: seconds until an averaging begins, after so many updates of
-        the model that is ahead, and so long after the last one began.
+        some model since it was last averaged, and so long after the last one began.
     """
 
     def __init__(
@@ -110,8 +110,8 @@ class Masters:
         self._looks = False
         if self._rounds.under_way:
             return
-        ahead = max(host.updates for host in self._hosts)
-        updates = ahead - min(updates for _, updates in self._given)
+        learned = zip(self._hosts, self._given, strict=True)
+        updates = max(host.updates - given for host, (_, given) in learned)
         now = self._env.now
         wait = self._due(updates, now - self._begun) if updates else math.inf
         if now + wait == now:
@@ -121,7 +121,8 @@ class Masters:
             self._wake = now + wait
             self._env.at(self._wake, NORMAL, self._look)
 
-    def _give(self, rank: int) -> Params:
+    def _give(self, rank: int, number: int) -> Params:
+        del number
         host = self._hosts[rank]
         self._given[rank] = host.server.params, host.updates
         return host.server.params

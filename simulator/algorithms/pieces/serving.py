@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from simpy.events import Event
 
 from simulator.cluster import Cluster, Worker
@@ -15,16 +17,17 @@ from simulator.network.group import mean_of
 class Keeper:
     """The optimiser on a server, which keeps one part of the model."""
 
-    def __init__(self, job: Job, part: slice):
-        self._job, self._params = job, job.start[part]
-        self._state = job.optimizer.init(self._params)
+    def __init__(self, job: Job, part: slice, stepped: Callable[[], None]):
+        self._job, self._stepped, self.params = job, stepped, job.start[part]
+        self._state = job.optimizer.init(self.params)
 
     def step(self, gradients: list[Params]) -> Params:
         """The part after one step with the mean of *gradients*."""
         mean = mean_of(iter(gradients))
-        change, self._state = self._job.update(self._params, mean, self._state)
-        self._params = self._job.apply(self._params, change)
-        return self._params
+        change, self._state = self._job.update(self.params, mean, self._state)
+        self.params = self._job.apply(self.params, change)
+        self._stepped()
+        return self.params
 
 
 class AveragingServer:
@@ -44,10 +47,20 @@ class AveragingServer:
         self._sizes = [
             cluster.nbytes * (part.stop - part.start) / len(job.start) for part in self._parts
         ]
+        self._cluster = cluster
+        self._keepers = [Keeper(job, part, self._stepped) for part in self._parts]
         self._rounds = [
-            cluster.rounds(node, Keeper(job, part).step, wanted, nbytes)
-            for node, part, nbytes in zip(nodes, self._parts, self._sizes, strict=True)
+            cluster.rounds(node, keeper.step, wanted, nbytes)
+            for node, keeper, nbytes in zip(nodes, self._keepers, self._sizes, strict=True)
         ]
+
+    def _stepped(self) -> None:
+        """The server's model is what counts, also where a worker has an older one."""
+        self._cluster.publish(self, joined([keeper.params for keeper in self._keepers]))
+
+    def took(self, worker: Worker, step: int) -> bool:
+        """Is the worker's gradient part of *step*, which is over?"""
+        return self._rounds[0].took(worker, step)
 
     def push(self, worker: Worker, step: int, grad: Params) -> None:
         """Send the gradient of *step*, a part to every shard."""

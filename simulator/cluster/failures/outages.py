@@ -205,7 +205,7 @@ class Outages:
         self.notes.append(gone(ranks, self.down[ranks[0]]))
         if not self._lock_step:
             for rank in ranks:
-                self._cluster.workers[rank].lane.kill(self._env.now)
+                self._cluster.leave(self._cluster.workers[rank])
 
     # -- coming back -------------------------------------------------------------------
 
@@ -276,7 +276,7 @@ class Outages:
         process = worker.lane.process
         if worker.lane.is_alive() and not self._cluster.progress.draw_again():
             self._work.pop(worker.rank, None)
-            worker.lane.kill(self._env.now)
+            self._cluster.leave(worker)
         if worker.lane.is_alive():
             assert process is not None
             self._env.recall(process, repr(worker))
