@@ -9,7 +9,7 @@ import re
 import sys
 from dataclasses import MISSING
 from pathlib import Path
-from typing import get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from simulator.algorithms import ALGORITHMS
 from simulator.experiment.catalogue import needs_in_words
@@ -86,6 +86,25 @@ def default(cls, name):
     return plain[value] if value is None or isinstance(value, bool | tuple) else str(value)
 
 
+def choices(hint):
+    """What a setting of type *hint* can be, if it is one of a few words.
+
+    >>> choices(Literal["star", "tree"] | None)
+    ['star', 'tree']
+    """
+    if get_origin(hint) is Literal:
+        return list(get_args(hint))
+    return [word for part in get_args(hint) for word in choices(part)]
+
+
+def value(cls, name):
+    """The default of one setting, and what else it can be."""
+    given = default(cls, name)
+    words = choices(get_type_hints(cls, include_extras=True)[name])
+    others = ", ".join(word for word in words if word != given)
+    return f"{given} (or {others})" if others else given
+
+
 def table(cls, described):
     """Settings as a table, or a sentence; those that no entry of the docstring names are last."""
     named = {name for names in described for name in names.split(", ")}
@@ -96,7 +115,7 @@ def table(cls, described):
         return ["It has no settings of its own."]
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for names, meaning in described.items():
-        values = ", ".join(f"{default(cls, name)}" for name in names.split(", "))
+        values = ", ".join(value(cls, name) for name in names.split(", "))
         told = meaning.replace("|", r"\|")
         rows.append(f"| `{names.replace(', ', '`, `')}` | {values} | {told} |")
     return rows
