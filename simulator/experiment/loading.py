@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 import scenarios
 from simulator.errors import (
@@ -160,10 +162,10 @@ def check(document: Document, allow_outside: bool = False, rules: Rules = imposs
         With all mistakes at once.
     """
     resize(document)
-    model = settings_for(Scenario)
     try:
-        scenario = _built(validate(model, document), document, allow_outside)
+        scenario = _built(_settings(document), document, allow_outside)
     except ScenarioError as error:
+        model = settings_for(Scenario)
         # What is left without the wrong settings may still ask for the impossible.
         rest = deepcopy(document)
         for problem in error.problems:
@@ -182,6 +184,24 @@ def check(document: Document, allow_outside: bool = False, rules: Rules = imposs
     if problems := _located(rules(scenario), document):
         raise ScenarioError(problems)
     return scenario
+
+
+def _settings(document: Document) -> Any:
+    """Validated settings; most documents name few of all kinds, and need models of no others."""
+    few = settings_for(Scenario, None, frozenset(_words(document.data)))
+    try:
+        return few.model_validate(document.data)
+    except ValidationError:  # to be explained with all kinds at hand
+        return validate(settings_for(Scenario), document)
+
+
+def _words(data: Any) -> Iterator[str]:
+    """All texts in *data*, of which some are kinds."""
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict | list):
+        for value in data.values() if isinstance(data, dict) else data:
+            yield from _words(value)
 
 
 def _built(settings: Any, document: Document, allow_outside: bool) -> Scenario:

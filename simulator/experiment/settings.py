@@ -41,7 +41,9 @@ def settable(cls: type) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(cls) if not field.metadata.get("internal")]
 
 
-def settings_for(cls: type, defaults: Any = None) -> type[Settings]:
+def settings_for(
+    cls: type, defaults: Any = None, only: frozenset[str] | None = None
+) -> type[Settings]:
     """The settings model of dataclass *cls*, the same one at every call.
 
     Parameters
@@ -50,20 +52,23 @@ def settings_for(cls: type, defaults: Any = None) -> type[Settings]:
         A frozen dataclass; with a `kind` if it is registered.
     defaults
         Instance that supplies defaults to fields that have none of their own.
+    only
+        Kinds that are possible beside the default ones; None for all.  A model of few kinds
+        is made in a fraction of the time.
     """
-    return _derived(cls, defaults)
+    return _derived(cls, defaults, only)
 
 
 @cache
-def _derived(cls: type, defaults: Any) -> type[Settings]:
+def _derived(cls: type, defaults: Any, only: frozenset[str] | None) -> type[Settings]:
     hints = get_type_hints(cls, include_extras=True)
     fields: dict[str, Any] = {}
     if kind := getattr(cls, "kind", None):
         fields["kind"] = (Literal[kind], kind)
     for item in settable(cls):
         default = _default(item, defaults)
-        annotation = _annotation(hints[item.name], default)
-        fields[item.name] = (annotation, _as_settings(annotation, default))
+        annotation = _annotation(hints[item.name], default, only)
+        fields[item.name] = (annotation, _as_settings(annotation, default, only))
     model = create_model(cls.__name__, __base__=Settings, __doc__=summary(cls), **fields)
     model.describes = cls
     return model
@@ -77,19 +82,20 @@ def _default(item: dataclasses.Field[Any], defaults: Any) -> Any:
     return ... if defaults is None else getattr(defaults, item.name)
 
 
-def _annotation(hint: Any, default: Any) -> Any:
+def _annotation(hint: Any, default: Any, only: frozenset[str] | None) -> Any:
     """The type that pydantic checks for a dataclass field of type *hint*."""
     registry = next((m for m in getattr(hint, "__metadata__", ()) if isinstance(m, Registry)), None)
     if registry is not None:
-        return _union(registry, getattr(type(default), "kind", None))
+        return _union(registry, getattr(type(default), "kind", None), only)
     if dataclasses.is_dataclass(hint):
-        model = settings_for(hint, default if dataclasses.is_dataclass(default) else None)  # type: ignore[arg-type]
+        given = default if dataclasses.is_dataclass(default) else None
+        model = settings_for(hint, given, only)  # type: ignore[arg-type]
         return Annotated[model, BeforeValidator(_nothing)] if default is not None else model
     if get_origin(hint) is tuple:
-        inner: Any = _annotation(get_args(hint)[0], None)
+        inner: Any = _annotation(get_args(hint)[0], None, only)
         return Annotated[tuple.__class_getitem__((inner, ...)), BeforeValidator(_tuple)]
     if get_origin(hint) in (Union, types.UnionType):
-        return Union[tuple(_annotation(part, None) for part in get_args(hint))]  # noqa: UP007
+        return Union[tuple(_annotation(part, None, only) for part in get_args(hint))]  # noqa: UP007
     return hint
 
 
@@ -102,10 +108,13 @@ def _nothing(value: Any) -> Any:
     return {} if value == "none" else value
 
 
-def _union(registry: Registry[Any], default_kind: str | None) -> Any:
+def _union(registry: Registry[Any], default_kind: str | None, only: frozenset[str] | None) -> Any:
     """Any class of *registry*; text is short for ``{kind: text}``."""
-    models = tuple(settings_for(cls) for cls in registry.values())
-    constant = registry.get("constant")
+    constant, usual = registry.get("constant"), {default_kind, "constant"}
+    wanted = [k for k in registry if only is None or k in only or k in usual]
+    if len(wanted) < 2:  # where there is a choice, it has to be made
+        wanted = list(dict.fromkeys([*wanted, *registry]))[:2]
+    models = tuple(settings_for(registry[kind], None, only) for kind in wanted)
     takes_value = constant is not None and any(f.name == "value" for f in settable(constant))
 
     def expand(value: Any) -> Any:
@@ -123,16 +132,16 @@ def _union(registry: Registry[Any], default_kind: str | None) -> Any:
     return Annotated[Union[models], Field(discriminator="kind"), BeforeValidator(expand)]  # noqa: UP007
 
 
-def _as_settings(annotation: Any, default: Any) -> Any:
+def _as_settings(annotation: Any, default: Any, only: frozenset[str] | None) -> Any:
     """*default* as an instance of the settings model that *annotation* allows."""
     if isinstance(default, tuple):
         return default
     if not dataclasses.is_dataclass(default) or isinstance(default, type):
         return default
-    model = settings_for(type(default), None if hasattr(default, "kind") else default)
+    model = settings_for(type(default), None if hasattr(default, "kind") else default, only)
     hints = get_type_hints(type(default), include_extras=True)
     values = {
-        item.name: _as_settings(hints[item.name], getattr(default, item.name))
+        item.name: _as_settings(hints[item.name], getattr(default, item.name), only)
         for item in settable(type(default))
     }
     return model.model_construct(**values)  # a default need not be checked

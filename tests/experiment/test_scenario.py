@@ -101,6 +101,8 @@ def test_five_mistakes_give_five_located_messages():
             "algorithm: {kind: backup-workers, backup: 8}",
             "algorithm: 8 backup workers leave none of 8 to wait for; at most 7",
         ),
+        ("stragglers: [{factor: 2}]", "stragglers.0: needs a kind"),
+        ("algorithm: {kind: slowmo, base: {kind: slowmo}}", "algorithm.base: slowmo cannot be the"),
         ("seeds: 3", "x.yaml:1:1: seeds: no such setting; did you mean 'seed'?"),
         ("topology: {kind: tours}", "topology: no kind 'tours'; did you mean 'torus'?"),
         ("topology: {hosts: 2.0}", "topology.hosts: expected a whole number, not 2.0"),
